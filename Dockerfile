@@ -1,0 +1,120 @@
+# One image that trains and serves: `docker run IMAGE train`, `docker run IMAGE serve`.
+# Builds with BuildKit and with the classic builder alike, so no RUN --mount and no COPY --chmod.
+
+# The public ECR gallery sets no pull limit on builds inside AWS. Any mirror or digest may be given,
+# such as --build-arg BASE_IMAGE=debian@sha256:...
+ARG BASE_IMAGE=public.ecr.aws/docker/library/debian:trixie-slim
+
+FROM ${BASE_IMAGE} AS system
+
+# nginx: takes slow clients off the workers; the plain package is smaller than nginx-light
+# python3: 3.13, also the virtual environment's
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends \
+        nginx \
+        python3 \
+    && rm -rf /var/cache/apt/* /var/lib/apt/lists/*
+
+
+FROM system AS dependencies
+
+# python3-pip: installs into the virtual environment from outside, which so holds no pip
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends \
+        python3-pip \
+    && rm -rf /var/cache/apt/* /var/lib/apt/lists/* \
+    && python3 -m venv --without-pip /opt/venv
+
+COPY requirements.txt /tmp/
+
+RUN python3 -m pip --python /opt/venv/bin/python3 install --no-cache-dir --no-compile \
+        --only-binary :all: --require-hashes --requirement /tmp/requirements.txt
+
+# 115 MB that nothing imports when training or serving: these packages' own tests, what compilers
+# read of them, and pyarrow's network protocol Flight. Packages that you add stay whole.
+# Bytecode is never compared with its source: file times do not survive every way of copying an
+# image, and with a read-only root or another user id it could not be written again.
+RUN for package in gevent numpy onnxruntime pandas pyarrow scipy sklearn skops; do \
+        folder=$(echo /opt/venv/lib/python3*/site-packages/"$package"); \
+        [ -d "$folder" ] || continue; \
+        find "$folder" -depth -type d -name tests -exec rm -r '{}' + ; \
+        find "$folder" -type f \
+            -regex '.*\.\(a\|c\|cc\|cpp\|h\|hpp\|pxd\|pxi\|pyi\|pyx\)' -delete; \
+        find "$folder" -type d -empty -delete; \
+    done \
+    && rm -rf /opt/venv/lib/python3*/site-packages/pyarrow/*flight* \
+    && /opt/venv/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
+
+
+FROM system AS program
+
+# The folder of the algorithm, as seen from the top of the project: --build-arg
+# ALGORITHM=examples/mock/mock_model puts that one into the image in place of taxi_fare.
+ARG ALGORITHM=container/taxi_fare
+
+COPY container /opt/program
+COPY ${ALGORITHM} /opt/algorithm
+
+# 1. Exactly one algorithm stays beside sagemaker_runtime.
+# 2. A Windows line ending makes "python3\r: No such file or directory" of a script's first line.
+# 3. Run bits get lost on file systems without them; the platform may use any user id.
+# 4. The program's bytecode is compared with its source, so that a file mounted over it counts.
+WORKDIR /opt/program
+RUN for folder in */; do \
+        [ "$folder" = sagemaker_runtime/ ] || [ ! -e "$folder/__init__.py" ] || rm -r "$folder"; \
+    done \
+    && mv /opt/algorithm "./$(basename "$ALGORITHM")" \
+    && if crlf=$(grep -rlI --include=train --include=serve --include='*.py' --include='*.conf' \
+            "$(printf '\r')\$" .); then \
+        echo "Windows line endings (CRLF) in: $crlf"; \
+        echo "Remedy: dos2unix FILE, or check it out again: .gitattributes asks git for LF."; \
+        exit 1; \
+    fi \
+    && chmod -R u=rwX,go=rX . \
+    && chmod 755 train serve \
+    && python3 -m compileall -q --invalidation-mode checked-hash .
+
+
+FROM system AS native
+
+# gcc, libc6-dev: compile the packages' C sources; neither leaves this stage
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends \
+        gcc \
+        libc6-dev \
+    && rm -rf /var/cache/apt/* /var/lib/apt/lists/*
+
+COPY --from=program /opt/program /opt/program
+RUN bash /opt/program/compile.sh
+
+
+FROM system
+
+# PYTHONUNBUFFERED: log lines reach CloudWatch when they are written, not when a buffer is full.
+# PYTHONDONTWRITEBYTECODE: the bytecode is in the image, and the root may be read-only.
+ENV PATH=/opt/program:/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+
+COPY --from=dependencies /opt/venv /opt/venv
+COPY --from=native /opt/program /opt/program
+
+WORKDIR /opt/program
+
+# Only what works: the server listens where SAGEMAKER_BIND_TO_PORT says.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/inference-pipeline-real-time.html
+LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
+
+# No entry point in front, so the platform's argument is the command and gets the signals itself.
+# Without an argument (the SageMaker SDK 3's local mode) it trains.
+ENTRYPOINT []
+CMD ["train"]
+
+# Last, because they change with every commit.
+ARG SOURCE=""
+ARG VERSION=""
+ARG REVISION=""
+ENV CODE_REVISION=${REVISION}
+LABEL org.opencontainers.image.source="${SOURCE}" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${REVISION}"

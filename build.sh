@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Builds the image and says how big it is.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+Usage: ./build.sh IMAGE [--algorithm FOLDER]
+
+Builds IMAGE, such as taxi-fare or my-model:1.2, from the Dockerfile beside this script.
+
+Options:
+  --algorithm FOLDER  the algorithm to put into it, as seen from the top of the project, such as
+                      examples/mock/mock_model (default: the one in container/)
+
+Environment:
+  BASE_IMAGE  the base, such as debian:trixie-slim or a mirror's name with a digest
+              (default: the one in the Dockerfile)
+  PLATFORM    the platform of the image (default: linux/amd64, which SageMaker trains on)
+TEXT
+}
+
+fail() {
+  echo "build.sh: $1" >&2
+  exit "${2:-1}"
+}
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+image="" algorithm=""
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -h | --help) usage; exit 0 ;;
+    --algorithm) algorithm=${2:?--algorithm needs a folder, see --help}; shift ;;
+    -*) fail "unknown option '$1'; see --help" 64 ;;
+    *) [ -z "$image" ] || fail "one image, not '$image' and '$1'; see --help" 64; image=$1 ;;
+  esac
+  shift
+done
+[ -n "$image" ] || fail "which image? For example: ./build.sh taxi-fare" 64
+
+if [ -z "$algorithm" ]; then
+  for init in "$top"/container/*/__init__.py; do
+    folder=$(basename "$(dirname "$init")")
+    [ "$folder" != sagemaker_runtime ] || continue
+    [ -z "$algorithm" ] || fail "container/ holds two algorithms, $algorithm and container/$folder;
+leave one there, or name it with --algorithm"
+    algorithm=container/$folder
+  done
+fi
+algorithm=${algorithm%/}
+case "$algorithm" in
+  container/* | examples/*) ;;
+  *) fail "'$algorithm' is not sent to the builder; put the folder below container/ or examples/" ;;
+esac
+[ -f "$top/$algorithm/__init__.py" ] || fail "'$algorithm' is no algorithm: expected a folder with
+an __init__.py, as seen from $top, such as container/taxi_fare"
+
+command -v docker >/dev/null || fail "docker is not installed: https://docs.docker.com/get-docker/"
+docker info >/dev/null 2>&1 || fail "no Docker engine answers; start Docker Desktop, or on Linux:
+sudo systemctl start docker. What 'docker info' says: $(docker info 2>&1 | tail -n 1)"
+
+revision="" version="" source=""
+if git -C "$top" rev-parse --verify --quiet HEAD >/dev/null 2>&1; then
+  revision=$(git -C "$top" describe --always --dirty --abbrev=40 --exclude '*')
+  version=$(git -C "$top" describe --always --dirty --tags)
+  # A remote's address may hold a password: https://user:secret@host/...
+  source=$(git -C "$top" remote get-url origin 2>/dev/null | sed -n 's|^\(https://\)\(.*@\)\{0,1\}|\1|p' || true)
+fi
+
+arguments=(
+  --build-arg "ALGORITHM=$algorithm"
+  --build-arg "SOURCE=$source" --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
+)
+[ -z "${BASE_IMAGE:-}" ] || arguments+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
+platform=${PLATFORM:-linux/amd64}
+# SageMaker Studio allows one network only, and only the classic builder knows it.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/studio-updated-local.html
+if [ -n "${SAGEMAKER_APP_TYPE:-}" ] \
+  || grep -qs '"AppType"' /opt/ml/metadata/resource-metadata.json; then
+  export DOCKER_BUILDKIT=0
+  arguments+=(--network sagemaker)
+fi
+help=$(docker build --help 2>&1)
+case "$help" in
+  *--platform*) arguments+=(--platform "$platform") ;;
+  *) [ -z "${PLATFORM:-}" ] \
+    || fail "this docker cannot build for another platform ($PLATFORM): it knows no --platform" ;;
+esac
+# The classic builder leaves the container of a failed step behind unless told otherwise.
+case "$help" in *--force-rm*) arguments+=(--force-rm) ;; esac
+# SageMaker takes one image in Docker's own format: no attestations, which newer builders add, and
+# no OCI media types, which BuildKit makes since 0.31. Older builders know neither.
+export BUILDX_NO_DEFAULT_ATTESTATIONS=1
+case "$help" in *--provenance*) arguments+=(--output "type=docker,oci-mediatypes=false") ;; esac
+docker build --tag "$image" "${arguments[@]}" "$top"
+
+bytes=$(docker image inspect --format '{{.Size}}' "$image")
+echo "built $image with $algorithm: $((bytes / 1000000)) MB uncompressed, base included"
