@@ -1,0 +1,109 @@
+"""
+How gunicorn runs the application; ``serve`` adds the address and the account on the command line.
+"""
+
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+from logging.config import dictConfig
+
+from gunicorn import glogging, util
+from gunicorn.arbiter import Arbiter
+from gunicorn.config import Config
+from gunicorn.workers.base import Worker
+
+from sagemaker_runtime.logs import logging_config
+from sagemaker_runtime.settings import Settings
+
+settings = Settings.from_environ(os.environ)
+
+wsgi_app = "wsgi:app"
+bind = f"0.0.0.0:{settings.port}"
+workers = settings.workers
+# Greenlets keep /ping answering while a long request runs in gevent's thread pool.
+worker_class = "gevent"
+# The model is loaded once, before the workers fork, and its memory shared.
+preload_app = True
+
+# A worker that has shown no sign of life for so long is replaced.
+timeout = settings.timeout_s
+# serve ends everything earlier; gunicorn's own limit must not come first, it would cut off
+# requests and still report success.
+graceful_timeout = 60
+# Idle connections from a client hold up the shutdown for this long when nginx is not in front.
+keepalive = 2
+
+# A management socket in the home folder, which may not exist or be read-only.
+control_socket_disable = True
+# Headers that say "this came over https" are of no use here, contradictory ones would be refused.
+secure_scheme_headers: dict[str, str] = {}
+forwarded_allow_ips = ""
+# As large as nginx passes on; see large_client_header_buffers there.
+limit_request_field_size = 16384
+limit_request_fields = 1000
+
+
+class Logger(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
+    """
+    Logs as the application does; with logconfig_dict gunicorn would add its access lines.
+    """
+
+    access_log_enabled = False
+
+    def setup(self, cfg: Config) -> None:
+        dictConfig(logging_config(settings.log_level))
+
+
+logger_class = Logger
+
+# Several workers share the processors: a pool of threads in each would only fight for them.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+
+def write_json_error(client: socket.socket, status: int, reason: str, message: str) -> None:
+    """
+    Answer a request that gunicorn refuses before the application sees it.
+    """
+    request_id = secrets.token_hex(16)
+    code = "bad_request" if status < 500 else "internal_error"
+    message = (message or reason)[:500]
+    about = {"request_id": request_id, "status": status, "error": code, "reason": message}
+    logging.getLogger("gunicorn.error").warning("request refused", extra={"fields": about})
+    error = {"code": code, "message": message, "request_id": request_id}
+    body = json.dumps({"error": error}).encode() + b"\n"
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    util.write_nonblock(client, head.encode() + body)
+
+
+def pre_fork(server: Arbiter, worker: Worker) -> None:
+    """
+    Give a worker the socket that no other has; see upstream in nginx.conf.
+    """
+    if len(server.LISTENERS) > 1:
+        taken = [other.sockets[0] for other in server.WORKERS.values()]
+        worker.sockets = [free for free in server.LISTENERS if free not in taken][:1]
+
+
+def post_fork(server: Arbiter, worker: Worker) -> None:
+    """
+    End a worker that is asked to before it has gunicorn's handlers, and would miss the signal; let
+    it accept all who wait at a socket of its own.
+    """
+    for number in (signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, lambda number, frame: os._exit(0))
+    if len(server.LISTENERS) > 1:
+        # One of several gevent workers accepts one connection at a time, so that the others get
+        # their share. On a socket of its own that only makes newcomers wait, for half a second
+        # behind 64 busy connections; this setting, read in the worker for just that, ends it.
+        worker.cfg.set("workers", 1)
+
+
+# gunicorn has no setting for it and would answer in HTML.
+util.write_error = write_json_error

@@ -1,0 +1,3 @@
+"""
+SageMaker's contract with a container, for any algorithm: leave this package alone.
+"""

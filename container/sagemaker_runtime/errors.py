@@ -1,0 +1,152 @@
+"""
+Errors that a user can cause or must hear of, each with its exit code or HTTP status.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """
+    How ``train`` and ``serve`` end; SageMaker takes anything but 0 as a failure.
+    """
+
+    OK = 0
+    UNEXPECTED = 1  # a defect: the log holds the traceback
+    BAD_HYPERPARAMETER = 2
+    BAD_DATA = 3
+    BAD_ALGORITHM = 4  # the package in the program folder does not obey the seam
+    BAD_SETTING = 5
+    BAD_MODEL = 6  # the model's files cannot be loaded, or predict what the trained model does not
+    CHILD_DIED = 7  # nginx or gunicorn ended although nobody asked it to
+    DRAIN_TIMEOUT = 8  # a request was still running when the time to stop was up
+    STOPPED = 143  # SIGTERM (128 + 15) came before there was a model
+
+
+class JobError(Exception):
+    """
+    Ends ``train`` or ``serve``; the message states cause and remedy.
+    """
+
+    exit_code = ExitCode.UNEXPECTED
+
+
+class HyperparameterError(JobError):
+    """
+    A hyperparameter is unknown or outside its range.
+    """
+
+    exit_code = ExitCode.BAD_HYPERPARAMETER
+
+
+class DataError(JobError):
+    """
+    The training data must be mended by whoever gave it.
+    """
+
+    exit_code = ExitCode.BAD_DATA
+
+
+class AlgorithmError(JobError):
+    """
+    The algorithm's package breaks its side of the seam.
+    """
+
+    exit_code = ExitCode.BAD_ALGORITHM
+
+
+class SettingError(JobError):
+    """
+    A setting of ``serve`` is outside its range.
+    """
+
+    exit_code = ExitCode.BAD_SETTING
+
+
+class ModelError(JobError):
+    """
+    The model's files cannot be used; the message lists what is there and what was expected.
+    """
+
+    exit_code = ExitCode.BAD_MODEL
+
+
+class ChildDied(JobError):
+    """
+    nginx or gunicorn ended although nobody asked it to.
+    """
+
+    exit_code = ExitCode.CHILD_DIED
+
+
+class DrainTimeout(JobError):
+    """
+    A request was still running when the time to stop was up.
+    """
+
+    exit_code = ExitCode.DRAIN_TIMEOUT
+
+
+class Stopped(JobError):
+    """
+    The platform ended the job before there was a model.
+    """
+
+    exit_code = ExitCode.STOPPED
+
+
+class RequestError(Exception):
+    """
+    Ends a request with ``status``; ``row`` counts data rows from 1, a header not included.
+    """
+
+    status = 400
+    code = "bad_request"
+
+    def __init__(self, message: str, row: int | None = None, column: str | None = None) -> None:
+        super().__init__(message)
+        self.row = row
+        self.column = column
+
+
+class Malformed(RequestError):
+    """
+    The body is not what its content type says.
+    """
+
+    code = "malformed_body"
+
+
+class NotAcceptable(RequestError):
+    """
+    None of the media types in Accept can be produced.
+    """
+
+    status = 406
+    code = "not_acceptable"
+
+
+class PayloadTooLarge(RequestError):
+    """
+    The body is over the payload limit.
+    """
+
+    status = 413
+    code = "payload_too_large"
+
+
+class UnsupportedMediaType(RequestError):
+    """
+    The content type is none that the codecs read.
+    """
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class InvalidValue(RequestError):
+    """
+    The body is well-formed, a value or column in it breaks the schema.
+    """
+
+    status = 422
+    code = "invalid_value"

@@ -1,0 +1,103 @@
+"""
+What the container grants: processors and memory from its cgroup, an account for the workers.
+"""
+
+import grp
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+
+MB = 1024 * 1024
+
+# Own memory of a worker at rest beside the model it shares with its parent: 20 MB measured with
+# the taxi model, doubled for larger ones.
+WORKER_MB = 40
+# A request in work holds its body, the columns and features made of it and the answer: with the
+# taxi model bodies of 10 and 40 MB took 93 and 375 MB.
+PAYLOAD_COPIES = 10
+
+
+def default_workers(cpus: float, memory_mb: int, max_payload_mb: int) -> int:
+    """
+    Return one worker per processor, fewer when the memory would not hold the largest payload in
+    each of them at once, and at least one.
+    """
+    per_worker_mb = WORKER_MB + PAYLOAD_COPIES * max_payload_mb
+    return max(1, min(round(cpus), memory_mb // per_worker_mb))
+
+
+def cpus(root: Path = Path("/")) -> float:
+    """
+    Return the processors granted: the cgroup's quota, at most those this process may run on.
+    """
+    return min([float(_usable_cores()), *_quotas(root)])
+
+
+def memory_mb(root: Path = Path("/")) -> int:
+    """
+    Return the memory granted in MB: the cgroup's limit, at most the machine's.
+    """
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    v2 = _values(root, "", "memory.max")
+    v1 = _values(root, "memory", "memory.limit_in_bytes")
+    # Version 1 writes "no limit" as a number near 2^63, which the machine's size undercuts.
+    return min([machine, *(int(text) for text in [*v2, *v1] if text != "max")]) // MB
+
+
+def account() -> tuple[str, str] | None:
+    """
+    Return the unprivileged user and group that the workers of a root process run as, None when
+    this process is not root.
+    """
+    if os.geteuid() != 0:
+        return None
+    for user in ("www-data", "nobody"):
+        try:
+            return user, grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
+        except KeyError:
+            continue
+    return None
+
+
+def _usable_cores() -> int:
+    # macOS has no affinity.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    for text in _values(root, "", "cpu.max"):  # "50000 100000", "max 100000"
+        quota, period = text.split()
+        if quota != "max":
+            yield int(quota) / int(period)
+    quotas = _values(root, "cpu", "cpu.cfs_quota_us")
+    periods = _values(root, "cpu", "cpu.cfs_period_us")
+    for quota, period in zip(quotas, periods, strict=True):
+        if int(quota) > 0:  # -1 is no limit
+            yield int(quota) / int(period)
+
+
+def _values(root: Path, controller: str, name: str) -> list[str]:
+    """
+    Read ``name`` in this process's cgroup and those above it, whose limits hold too. Inside a
+    container the group's own path is often hidden, its files then stand at the mount's top.
+    """
+    mount = root / "sys/fs/cgroup" / controller
+    group = mount / _group(root, controller).lstrip("/")
+    folders = [group, *(folder for folder in group.parents if folder.is_relative_to(mount))]
+    files = [folder / name for folder in folders]
+    return [file.read_text().strip() for file in files if file.is_file()]
+
+
+def _group(root: Path, controller: str) -> str:
+    """
+    Find the cgroup's path in lines such as ``4:memory:/docker/0a1b`` and ``0::/`` (version 2).
+    """
+    listing = root / "proc/self/cgroup"
+    for line in listing.read_text().splitlines() if listing.is_file() else ():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return path
+    return "/"

@@ -1,0 +1,127 @@
+"""
+The settings of ``serve``: one table, parsed once, that renders nginx.conf and documents itself.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sagemaker_runtime import resources
+from sagemaker_runtime.errors import SettingError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """
+    One environment variable; ``values`` is a range of whole numbers or a list of words, a default
+    of None is computed from what the container grants.
+    """
+
+    name: str
+    field: str
+    default: int | str | None
+    unit: str
+    values: range | tuple[str, ...]
+    help: str
+
+    @property
+    def rule(self) -> str:
+        """
+        Say in words which values are taken, such as "a whole number from 1 to 3600".
+        """
+        if isinstance(self.values, range):
+            return f"a whole number from {self.values[0]} to {self.values[-1]}"
+        return "one of " + ", ".join(self.values)
+
+    def parse(self, text: str) -> int | str:
+        """
+        Return the typed value; raises SettingError when it breaks the rule.
+        """
+        value = int(text) if re.fullmatch("[0-9]{1,9}", text) else text.lower()
+        if value in self.values:
+            return value
+        unit = f" ({self.unit})" if self.unit else ""
+        raise SettingError(
+            f"{self.name} is {text[:80]!r}; expected {self.rule}{unit}, "
+            f"such as {self.default or self.values[0]}."
+        )
+
+
+SETTINGS = (
+    Setting("SAGEMAKER_BIND_TO_PORT", "port", 8080, "", range(1, 65536), "Port to listen on."),
+    Setting("MODEL_SERVER_WORKERS", "workers", None, "", range(1, 257),
+            "Worker processes; by default one per processor, fewer when memory is short."),
+    # gunicorn's gevent workers give a sign of life every second: below 5 s a busy one looks dead.
+    Setting("MODEL_SERVER_TIMEOUT", "timeout_s", 60, "s", range(5, 3601),
+            "Time a request may take; nginx waits longer than that."),
+    Setting("MODEL_SERVER_MAX_PAYLOAD_MB", "max_payload_mb", 100, "MB", range(1, 1025),
+            "Largest request body."),
+    Setting("MODEL_SERVER_LOG_LEVEL", "log_level", "info", "",
+            ("debug", "info", "warning", "error"), "Least severe log line that is printed."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    The values in force.
+    """
+
+    port: int
+    workers: int
+    timeout_s: int
+    max_payload_mb: int
+    log_level: str
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], root: Path = Path("/")) -> "Settings":
+        """
+        Parse ``environ``, where an empty value counts as absent; /proc and /sys stand below
+        ``root``. Raises SettingError.
+        """
+        values = {
+            setting.field: setting.parse(environ[setting.name])
+            if environ.get(setting.name)
+            else setting.default
+            for setting in SETTINGS
+        }
+        if values["workers"] is None:
+            values["workers"] = resources.default_workers(
+                resources.cpus(root), resources.memory_mb(root), int(values["max_payload_mb"] or 0)
+            )
+        return cls(**values)  # type: ignore[arg-type]  # parse has typed them
+
+
+def show(environ: Mapping[str, str], root: Path = Path("/")) -> str:
+    """
+    Render the table with the value in force and where it comes from; raises SettingError.
+    """
+    values = asdict(Settings.from_environ(environ, root))
+    granted = f"{resources.cpus(root):g} CPUs, {resources.memory_mb(root)} MB"
+    text = ""
+    for setting in SETTINGS:
+        value = f"{values[setting.field]} {setting.unit}".strip()
+        source = "default" if setting.default else f"computed from {granted}"
+        source = "environment" if environ.get(setting.name) else source
+        text += f"{setting.name} = {value} ({source})\n"
+        text += f"    {setting.help} {setting.rule.capitalize()}.\n"
+    return text
+
+
+def markdown() -> str:
+    """
+    Render the table for the documentation.
+    """
+    lines = ["| name | default | values | meaning |", "|---|---|---|---|"]
+    for setting in SETTINGS:
+        default = f"{setting.default or 'computed'} {setting.unit}".strip()
+        lines.append(f"| `{setting.name}` | {default} | {setting.rule} | {setting.help} |")
+    return "\n".join(lines) + "\n"
+
+
+def render(template: str, values: Mapping[str, object]) -> str:
+    """
+    Replace each ``{{ name }}``; nginx writes ``$name`` and ``{`` itself, but never ``{{``.
+    """
+    return re.sub(r"\{\{ (\w+) \}\}", lambda found: str(values[found[1]]), template)
