@@ -1,0 +1,20 @@
+"""
+Taxi fares in New York: the algorithm, and the one package to replace with your own.
+"""
+
+from sagemaker_runtime.algorithm import TrainingJob
+from taxi_fare.artifact import load
+from taxi_fare.hyperparameters import HYPERPARAMETERS
+from taxi_fare.predictor import predict
+from taxi_fare.schema import SCHEMA
+
+__all__ = ["HYPERPARAMETERS", "SCHEMA", "load", "predict", "train"]
+
+
+def train(job: TrainingJob) -> None:
+    """
+    Train on the channel ``training``; the libraries for it are imported only here.
+    """
+    from taxi_fare import training
+
+    training.train(job)

@@ -1,0 +1,238 @@
+"""
+What happens to bad training rows, and which rows are kept for validation.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from sagemaker_runtime.algorithm import Columns
+from sagemaker_runtime.errors import DataError
+from taxi_fare import geography
+from taxi_fare.schema import FARE, SCHEMA
+from taxi_fare.tariff import FLAG_FALL
+
+# Dollars. The longest trips within the map cost less, with tolls and waiting; what lies above is
+# mistyped or paid for something else.
+HIGHEST_FARE = 250.0
+
+# A recorder whose clock was never set says 2001, one that lost it 2041 or 2084.
+FIRST_PICKUP = np.datetime64("2008-01-01", "s")
+END_OF_PICKUPS = np.datetime64("2031-01-01", "s")
+
+# A cab seats four, a van five, and a child may ride on a lap. 0 is left as it is: drivers do
+# send it, and it says something about the driver.
+MOST_PASSENGERS = 6
+USUAL_PASSENGERS = 1.0
+
+FEWEST_ROWS = 100  # with fewer, neither the trees nor the validation figures mean anything
+
+COORDINATES = tuple(
+    column.name for column in SCHEMA.features if column.name.endswith(("longitude", "latitude"))
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """
+    One kind of bad row: ``finds`` tells which rows are so, ``mends`` repairs them; without it, they
+    are dropped.
+    """
+
+    name: str
+    description: str
+    finds: Callable[[Columns], np.ndarray]
+    mends: Callable[[Columns], Columns] | None = None
+
+    @property
+    def action(self) -> Literal["repaired", "dropped"]:
+        return "repaired" if self.mends else "dropped"
+
+
+@dataclass(frozen=True)
+class Count:
+    """
+    How many rows a rule met.
+    """
+
+    rule: str
+    action: Literal["repaired", "dropped"]
+    rows: int
+    description: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """
+    What cleaning did. A dropped row is counted once, by the first rule that met it.
+    """
+
+    rows_read: int
+    rows_kept: int
+    counts: tuple[Count, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """
+        Return the report as plain values, ready for JSON.
+        """
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """
+        Return the report as lines for the log: the rules that met a row.
+        """
+        return [
+            f"Cleaning kept {self.rows_kept:,} of {self.rows_read:,} rows",
+            *(
+                f"  {count.action} {count.rows:,} ({count.rows / self.rows_read:.3%}): "
+                f"{count.description}"
+                for count in self.counts
+                if count.rows
+            ),
+        ]
+
+
+def _swapped(columns: Columns) -> np.ndarray:
+    repaired = geography.repair(columns)
+    changed = np.zeros(len(columns[FARE.name]), dtype=bool)
+    for name in COORDINATES:
+        changed |= (repaired[name] != columns[name]) & ~np.isnan(columns[name])
+    return changed
+
+
+def _odd_passengers(columns: Columns) -> np.ndarray:
+    passengers = columns["passenger_count"]
+    return ~((passengers >= 0) & (passengers <= MOST_PASSENGERS))
+
+
+def _usual_passengers(columns: Columns) -> Columns:
+    usual = np.where(_odd_passengers(columns), USUAL_PASSENGERS, columns["passenger_count"])
+    return {**columns, "passenger_count": usual}
+
+
+def _no_coordinate(columns: Columns) -> np.ndarray:
+    absent = np.zeros(len(columns[FARE.name]), dtype=bool)
+    for name in COORDINATES:
+        absent |= ~np.isfinite(columns[name]) | (columns[name] == 0)
+    return absent
+
+
+def _no_clock(columns: Columns) -> np.ndarray:
+    pickup = columns["pickup_datetime"]
+    return (pickup < FIRST_PICKUP) | (pickup >= END_OF_PICKUPS)
+
+
+# In order: repairs first. Rows that are merely implausible stay, such as 57 dollars for no
+# distance at all: they are real (round trips, negotiated fares) and leaving them out makes
+# predictions worse.
+RULES = (
+    Rule(
+        "swapped_coordinates",
+        "latitude and longitude swapped; put back",
+        _swapped,
+        geography.repair,
+    ),
+    Rule(
+        "passenger_count",
+        f"passenger count missing or outside 0 to {MOST_PASSENGERS}; set to "
+        f"{USUAL_PASSENGERS:.0f}, the usual one, as fares do not depend on it",
+        _odd_passengers,
+        _usual_passengers,
+    ),
+    Rule(
+        "fare_missing",
+        "fare is missing or not a finite number",
+        lambda columns: ~np.isfinite(columns[FARE.name]),
+    ),
+    Rule(
+        "fare_too_low",
+        f"fare below the flag fall of {FLAG_FALL:.2f} dollars",
+        lambda columns: columns[FARE.name] < FLAG_FALL,
+    ),
+    Rule(
+        "fare_too_high",
+        f"fare above {HIGHEST_FARE:.0f} dollars",
+        lambda columns: columns[FARE.name] > HIGHEST_FARE,
+    ),
+    Rule(
+        "pickup_missing",
+        "pickup time is missing",
+        lambda columns: np.isnat(columns["pickup_datetime"]),
+    ),
+    Rule(
+        "pickup_clock",
+        f"pickup before {FIRST_PICKUP.item().year} or after {END_OF_PICKUPS.item().year - 1}: "
+        "the recorder's clock was wrong",
+        _no_clock,
+    ),
+    Rule("coordinate_missing", "a coordinate is zero or missing", _no_coordinate),
+    Rule(
+        "coordinate_outside",
+        "a coordinate lies outside the city and its surroundings",
+        lambda columns: ~geography.usable(columns),
+    ),
+)
+
+
+def clean(columns: Columns) -> tuple[Columns, Report]:
+    """
+    Repair or drop bad rows by RULES; the arrays handed in stay as they are.
+
+    Raises DataError when fewer than 100 rows are left.
+    """
+    rows = len(columns[FARE.name])
+    keep = np.ones(rows, dtype=bool)
+    counts = []
+    for rule in RULES:
+        found = rule.finds(columns)
+        if rule.mends:
+            columns = rule.mends(columns)
+        else:
+            found &= keep
+            keep &= ~found
+        counts.append(Count(rule.name, rule.action, int(found.sum()), rule.description))
+    report = Report(rows, int(keep.sum()), tuple(counts))
+    if report.rows_kept < FEWEST_ROWS:
+        met = "; ".join(
+            f"{count.rows} {count.action}: {count.description}" for count in counts if count.rows
+        )
+        raise DataError(
+            f"{report.rows_kept} of {rows} rows are left after cleaning; expected at least "
+            f"{FEWEST_ROWS}. Give more rows or mend these: {met or 'none was bad'}."
+        )
+    return {name: values[keep] for name, values in columns.items()}, report
+
+
+def split(columns: Columns, validation_fraction: float, seed: int) -> tuple[Columns, Columns]:
+    """
+    Split rows into training and validation ones by a hash of the pickup second.
+
+    A trip falls on the same side whatever other rows there are and in whatever order, and trips
+    of the same second, which may be one trip twice, never fall on both. Raises DataError when a
+    side would be empty.
+    """
+    share = _hash(columns["pickup_datetime"], seed) / 2.0**64
+    validation = share < validation_fraction
+    if validation.all() or not validation.any():
+        raise DataError(
+            f"No split of {len(validation)} rows at validation_fraction {validation_fraction} "
+            "leaves rows on both sides; expected trips at more different times. Give more rows "
+            "or a validation channel."
+        )
+    return (
+        {name: values[~validation] for name, values in columns.items()},
+        {name: values[validation] for name, values in columns.items()},
+    )
+
+
+def _hash(times: np.ndarray, seed: int) -> np.ndarray:
+    """
+    Mix the bits of each time and the seed (the finalizer of SplitMix64): uint64, evenly spread.
+    """
+    bits = times.astype("datetime64[s]").astype(np.int64).view(np.uint64)
+    bits = bits + np.uint64((seed * 0x9E3779B97F4A7C15) % 2**64)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))

@@ -1,0 +1,64 @@
+"""
+From the columns of a request to fares, and the business rules that every fare obeys.
+
+1. A fare is never below the flag fall, 2.50 dollars: the meter starts there.
+2. Latitude and longitude given in each other's place are put right, as in training.
+3. A trip without usable coordinates (missing, zero, outside the city) gets the typical fare,
+   the median of the training rows: whoever asks for a row gets an answer for it.
+4. Fares are in whole cents.
+"""
+
+from math import nan
+from typing import Any
+
+import numpy as np
+
+from sagemaker_runtime.algorithm import Columns
+from taxi_fare import features, geography, scalar
+from taxi_fare.artifact import Model
+from taxi_fare.tariff import FLAG_FALL
+
+# So many rows take as long one by one as with numpy, whose calls cost more than what they do.
+FEW_ROWS = 6
+NAT = -(2**63)  # the integer that numpy's missing time is
+
+
+def predict(model: Model, columns: Columns) -> np.ndarray:
+    """
+    Return the fares in dollars, shape (rows,), in the order of the rows.
+    """
+    if 0 < len(columns["pickup_datetime"]) <= FEW_ROWS:
+        return _predict_few(model, columns)
+    repaired = geography.repair(columns)
+    fares = model.trees.predict(features.build(repaired))
+    return obey_rules(fares, geography.usable(repaired), model.typical_fare)
+
+
+def obey_rules(fares: Any, usable: Any, typical_fare: float, xp: Any = np) -> Any:
+    """
+    Apply rules 1, 3 and 4 to the fares of trips, ``usable`` telling which have coordinates.
+    """
+    fares = xp.where(usable, fares, typical_fare)
+    return xp.round(xp.maximum(fares, FLAG_FALL), 2)
+
+
+def _predict_few(model: Model, columns: Columns) -> np.ndarray:
+    """
+    Do the same with numbers in place of arrays.
+    """
+    times = columns["pickup_datetime"].astype(np.int64).tolist()
+    places = [columns[name].tolist() for name in features.COLUMNS]
+    trips, usable = [], []
+    for seconds, start_x, start_y, end_x, end_y, passengers in zip(times, *places, strict=True):
+        start = geography.put_right(start_x, start_y, scalar)
+        end = geography.put_right(end_x, end_y, scalar)
+        seconds = nan if seconds == NAT else seconds
+        trips.append(features.compute(seconds, *start, *end, passengers, scalar))
+        usable.append(geography.inside(*start) & geography.inside(*end))
+    fares = model.trees.predict(np.array(trips)).tolist()
+    return np.array(
+        [
+            obey_rules(fare, is_usable, model.typical_fare, scalar)
+            for fare, is_usable in zip(fares, usable, strict=True)
+        ]
+    )
