@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Executes the notebooks in local mode and writes what they show as HTML pages.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+Usage: notebooks/render.sh [NOTEBOOK...]
+
+Builds the images, executes the notebooks (default: all) from top to bottom in Docker on this
+machine, and writes the pages, plots included, to notebooks/rendered/.
+
+Environment:
+  PORT     a port that is free on this machine (default: 8080)
+  PYTHON   see notebooks/setup.sh --help
+TEXT
+}
+
+case "${1:-}" in
+  -h | --help) usage; exit 0 ;;
+  -*) echo "render.sh: unknown option '$1'; see --help" >&2; exit 64 ;;
+esac
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(dirname "$here")
+[ $# -gt 0 ] || set -- "$here"/*.ipynb
+mkdir -p "$here/rendered"
+
+for notebook in "$@"; do
+  name=$(basename "$notebook" .ipynb)
+  sdk=v2
+  case "$name" in *_sdk_v3) sdk=v3 ;; esac
+  "$here/setup.sh" "$sdk"
+  case "$name" in
+    *pretrained*)
+      image=pretrained
+      "$top/build.sh" "$image" --algorithm examples/pretrained/pretrained_model
+      ;;
+    *)
+      image=taxi-fare
+      "$top/build.sh" "$image"
+      ;;
+  esac
+  python="$here/.venv-$sdk/bin/python"
+  "$python" "$here/execute.py" "$here/$name.ipynb" "$here/rendered/$name.ipynb" \
+    --set image="$image" --set port="${PORT:-8080}"
+  "$python" -m jupyter nbconvert --to html "$here/rendered/$name.ipynb"
+done
+printf '\nRendered: %s\n' "$here/rendered"
