@@ -1,0 +1,305 @@
+"""
+From figures to ratios, tables and a chart; as a program, puts them into the documentation.
+"""
+
+import json
+import math
+import statistics
+from pathlib import Path
+from typing import Any
+
+from subjects import SUBJECTS
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+DOCS = HERE.parent / "docs"
+PAGES = (DOCS / "performance.md", HERE.parent / "README.md")
+CHART = DOCS / "performance.svg"
+
+LABELS = {subject.name: subject.label for subject in SUBJECTS}
+ROLES = {subject.name: subject.role for subject in SUBJECTS}
+
+Results = dict[str, Any]
+
+
+class Medians:
+    """
+    The medians of a run's rounds; None stands for what was not measured.
+    """
+
+    def __init__(self, results: Results) -> None:
+        self._rounds = results["rounds"]
+        self.names = [subject.name for subject in SUBJECTS if subject.name in self._rounds]
+
+    def all(self, name: str, figure: str) -> list[float]:
+        return [r[figure] for r in self._rounds.get(name, ()) if figure in r]
+
+    def of(self, name: str, figure: str) -> float | None:
+        values = self.all(name, figure)
+        return statistics.median(values) if values else None
+
+    def term(self, text: str) -> float | None:
+        """
+        Return the figure that a term of FLOORS names.
+        """
+        who, figure = text.split()
+        if who not in ("most", "least"):
+            return self.of(who, figure)
+        peers = (self.of(name, figure) for name in self.names if ROLES[name] == "peer")
+        found = [value for value in peers if value is not None]
+        choose = max if who == "most" else min
+        return choose(found) if found else None
+
+
+def keep(name: str, results: Results) -> None:
+    """
+    Write results to ``results/NAME.json``.
+    """
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+def serving(results: Results) -> str:
+    """
+    Render a run of serving.py as Markdown: ratios first.
+    """
+    medians = Medians(results)
+    parts = [_floors(medians), _table(medians), _machine(results)]
+    if results["absent"]:
+        lines = (f"- {LABELS[name]}: {why}" for name, why in results["absent"].items())
+        parts.append("Absent:\n\n" + "\n".join(lines))
+    notes = {
+        f"- {LABELS[name]}, {part.replace('_', ' ')}: {why}"
+        for name in medians.names
+        for measured in results["rounds"][name]
+        for part, why in measured["notes"].items()
+    }
+    if notes:
+        parts.append("Not measured:\n\n" + "\n".join(sorted(notes)))
+    return "\n\n".join(parts) + "\n"
+
+
+def ratio_lines(rows: list[tuple[str, float | None, str, float]]) -> str:
+    """
+    Render ratios: what, the figure if there is one, and the floor as a sign and a number.
+    """
+    lines = ["| figure | measured | floor | |", "|---|---|---|---|"]
+    for what, value, sign, bar in rows:
+        if value is not None:
+            met = "met" if (value >= bar if sign == "≥" else value <= bar) else "**missed**"
+            lines.append(f"| {what} | {_short(value)} | {sign} {bar:g} | {met} |")
+    return "\n".join(lines)
+
+
+# What, which figure of whom over which of whom, and the floor. "most" and "least" are the peers'
+# largest and smallest; a figure that stands alone is over 1.
+FLOORS = (
+    ("1 row, one connection, p50: classic / ours",
+     "classic row_1_p50_ms", "ours row_1_p50_ms", "≥", 20),
+    ("1 row, one connection, p50: ours / empty route",
+     "ours row_1_p50_ms", "empty row_1_p50_ms", "≤", 1.5),
+    ("1 row, 16 connections, requests/s: ours / best peer",
+     "ours row_16_per_s", "most row_16_per_s", "≥", 15),
+    ("1 row, 16 connections, requests/s: ours / empty route",
+     "ours row_16_per_s", "empty row_16_per_s", "≥", 0.75),
+    ("1 row, 64 connections, requests/s: ours / best peer",
+     "ours row_64_per_s", "most row_64_per_s", "≥", 15),
+    ("1 row, 64 connections, requests/s: ours / empty route",
+     "ours row_64_per_s", "empty row_64_per_s", "≥", 0.75),
+    ("1 row, 64 connections: p99 / p50", "ours row_64_p99_ms", "ours row_64_p50_ms", "≤", 3),
+    ("10,000-row CSV, one caller, rows/s: ours / best peer",
+     "ours csv_1_rows_s", "most csv_1_rows_s", "≥", 3),
+    ("10,000-row CSV, two callers, rows/s: ours / best peer",
+     "ours csv_2_rows_s", "most csv_2_rows_s", "≥", 3),
+    ("10,000-row CSV, one caller, cores in use", "ours csv_1_cores", "", "≥", 1.5),
+    ("large CSV, rows/s: ours / best peer", "ours batch_rows_s", "most batch_rows_s", "≥", 3),
+    ("large CSV, peak memory, MB", "ours batch_peak_mb", "", "≤", 400),
+    ("10,000 rows, time per row: JSON / CSV", "ours csv_1_rows_s", "ours json_rows_s", "≤", 1.5),
+    ("10,000 rows, time per row: JSON Lines / CSV",
+     "ours csv_1_rows_s", "ours jsonl_rows_s", "≤", 1.5),
+    ("start to first good ping: ours / fastest peer", "ours ready_s", "least ready_s", "≤", 0.25),
+    ("start to first prediction: ours / fastest peer",
+     "ours first_prediction_s", "least first_prediction_s", "≤", 0.25),
+    ("start to first good ping, s", "ours ready_s", "", "≤", 0.5),
+    ("memory, idle: ours / classic", "ours idle_mb", "classic idle_mb", "≤", 0.33),
+    ("memory, loaded: ours / classic", "ours loaded_mb", "classic loaded_mb", "≤", 0.33),
+    ("ping p99 while all workers chew large bodies, ms", "ours ping_p99_ms", "", "≤", 100),
+)  # fmt: skip
+
+
+def _floors(medians: Medians) -> str:
+    rows = []
+    for what, above, below, sign, bar in FLOORS:
+        value, over = medians.term(above), medians.term(below) if below else 1.0
+        rows.append((what, value / over if value and over else None, sign, float(bar)))
+    return ratio_lines(rows)
+
+
+COLUMNS = (
+    ("1 row p50, ms", "row_1_p50_ms"),
+    ("requests/s at 1", "row_1_per_s"),
+    ("at 16", "row_16_per_s"),
+    ("at 64", "row_64_per_s"),
+    ("p99 at 64, ms", "row_64_p99_ms"),
+    ("10,000 rows, rows/s, 1 caller", "csv_1_rows_s"),
+    ("2 callers", "csv_2_rows_s"),
+    ("large CSV, rows/s", "batch_rows_s"),
+    ("its peak, MB", "batch_peak_mb"),
+    ("start to ping, s", "ready_s"),
+    ("to prediction, s", "first_prediction_s"),
+    ("memory idle, MB", "idle_mb"),
+    ("loaded, MB", "loaded_mb"),
+    ("ping p99 meanwhile, ms", "ping_p99_ms"),
+)
+
+
+def _table(medians: Medians) -> str:
+    """
+    Render the medians, each with the range of its rounds where there were several.
+    """
+    lines = ["| | " + " | ".join(title for title, _ in COLUMNS) + " |"]
+    lines.append("|---|" + "---|" * len(COLUMNS))
+    for name in medians.names:
+        cells = (_cell(medians.all(name, figure)) for _, figure in COLUMNS)
+        lines.append(f"| {LABELS[name]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(values: list[float]) -> str:
+    if not values:
+        return ""
+    text = _short(statistics.median(values))
+    if len(values) > 1:
+        text += f" ({_short(min(values))} to {_short(max(values))})"
+    return text
+
+
+def _short(value: float) -> str:
+    """
+    Write a figure with three digits, or as thousands.
+    """
+    if value >= 100_000:
+        return f"{value / 1000:,.0f}k"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _machine(results: Results) -> str:
+    facts = "; ".join(f"{name} {value}" for name, value in results["machine"].items())
+    versions = "; ".join(
+        sorted({versions for name, versions in results["versions"].items() if versions})
+    )
+    rounds = max(map(len, results["rounds"].values()), default=0)
+    return (
+        f"Medians of {rounds} round{'s' if rounds > 1 else ''}, two workers each, large body "
+        f"{results['batch_mb']:g} MB, {results['minutes']:.0f} minutes. Machine: {facts}. "
+        f"Packages: {versions}."
+    )
+
+
+# The chart: one panel per figure, bars on a logarithmic scale.
+PANELS = (
+    ("1 row at 16 connections, requests/s", "row_16_per_s"),
+    ("10,000-row CSV, one caller, rows/s", "csv_1_rows_s"),
+    ("start to first good ping, s", "ready_s"),
+    ("memory loaded, MB", "loaded_mb"),
+)
+WIDTH, PANEL, BAR, LEFT = 1000, 500, 16, 250
+INK = {"ours": "#1a7f5a", "limit": "#9aa5b1", "peer": "#c8773a", "aside": "#c8773a"}
+
+
+def chart(results: Results) -> str:
+    """
+    Draw the medians as SVG.
+    """
+    medians = Medians(results)
+    height = 34 + BAR * len(medians.names) + 24
+    rows = math.ceil(len(PANELS) / 2)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height * rows}" '
+        'font-family="sans-serif" font-size="11">',
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    for index, (title, figure) in enumerate(PANELS):
+        x, y = PANEL * (index % 2), height * (index // 2)
+        values = {name: medians.of(name, figure) for name in medians.names}
+        known = [value for value in values.values() if value]
+        if not known:
+            continue
+        low = math.log(min(known)) - 0.7
+        scale = (PANEL - LEFT - 60) / (math.log(max(known)) - low)
+        parts.append(
+            f'<text x="{x + 8}" y="{y + 20}" font-weight="bold">{title} (logarithmic)</text>'
+        )
+        for line, (name, value) in enumerate(values.items()):
+            top = y + 32 + BAR * line
+            label = LABELS[name]
+            parts.append(
+                f'<text x="{x + LEFT - 6}" y="{top + 11}" text-anchor="end">{label}</text>'
+            )
+            if value:
+                long = scale * (math.log(value) - low)
+                parts.append(
+                    f'<rect x="{x + LEFT}" y="{top + 2}" width="{long:.1f}" height="{BAR - 4}" '
+                    f'fill="{INK[ROLES[name]]}"/>'
+                    f'<text x="{x + LEFT + long + 4:.1f}" y="{top + 11}">{_short(value)}</text>'
+                )
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def training(results: Results) -> str:
+    """
+    Render a run of training.py as Markdown: ratios first.
+    """
+    rows = [(r["what"], r["value"], r["sign"], r["bar"]) for r in results["ratios"]]
+    lines = [
+        "| rows | | seconds | peak memory, MB | validation RMSE, dollars |",
+        "|---|---|---|---|---|",
+    ]
+    for run in results["runs"]:
+        error = f"{run['rmse']:.3f}" if run.get("rmse") else ""
+        lines.append(
+            f"| {run['rows'] / 1e6:g} million | {run['label']} | {_cell(run['seconds'])} | "
+            f"{_cell(run['peak_mb'])} | {error} |"
+        )
+    facts = "; ".join(f"{name} {value}" for name, value in results["machine"].items())
+    parts = [ratio_lines(rows)] if rows else []
+    return "\n\n".join([*parts, "\n".join(lines), f"Machine: {facts}."]) + "\n"
+
+
+def fill(page: str, name: str, text: str) -> str:
+    """
+    Put text between ``<!-- NAME -->`` and ``<!-- /NAME -->`` of a page, if it has them.
+    """
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    head, found, rest = page.partition(start)
+    _, closed, tail = rest.partition(end)
+    return f"{head}{start}\n{text}{end}{tail}" if found and closed else page
+
+
+def main() -> None:
+    """
+    Fill the pages' blocks and draw the chart from what the last full runs left.
+    """
+    blocks = {}
+    for name, render in (("serving", serving), ("training", training), ("growth", training)):
+        file = RESULTS / f"{name}.json"
+        if file.is_file():
+            results = json.loads(file.read_text())
+            blocks[f"benchmark {name}"] = f"\n{render(results)}\n"
+            if name == "serving":
+                CHART.write_text(chart(results))
+                picture = f"![{', '.join(title for title, _ in PANELS)}]({CHART.name})"
+                blocks[f"benchmark {name}"] += f"{picture}\n\n"
+                blocks["benchmark ratios"] = f"\n{_floors(Medians(results))}\n\n"
+    for page in PAGES:
+        if page.is_file():
+            text = page.read_text(encoding="utf-8")
+            for name, block in blocks.items():
+                text = fill(text, name, block)
+            page.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

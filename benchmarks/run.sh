@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Measures this project side by side with an empty route and with what people would pick instead.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+Usage: benchmarks/run.sh [--short] [--only NAME,...] [--rounds N] [--list]
+
+Without options: serving, batch, cold start and memory in three interleaved rounds, then training;
+writes benchmarks/results/*.json, the table and chart of docs/performance.md and README's figures.
+Takes hours, downloads some 2 GB once, and wants an otherwise idle machine with nginx and wrk.
+
+Options:
+  --short           one brief round of ours, the empty route and the classic stack, printed only
+  --only NAME,...   these subjects, printed only
+  --rounds N        rounds (default: 3, with --short 1)
+  --list            print the subjects' names and end
+
+Environment:
+  BENCHMARK_PYTHON  a Python that holds requirements.txt (default: .venv, made when missing)
+  BENCHMARK_CACHE   where the peers' environments are kept (default: ~/.cache/sagemaker-benchmarks)
+TEXT
+}
+
+publish=yes
+for argument in "$@"; do
+  case "$argument" in
+    -h | --help) usage; exit 0 ;;
+    --short | --only | --only=* | --list) publish=no ;;
+    --rounds | --rounds=*) ;;
+    -*) echo "run.sh: unknown option '$argument'; see --help" >&2; exit 64 ;;
+  esac
+done
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=${BENCHMARK_PYTHON:-}
+if [ -z "$python" ]; then
+  # shellcheck source=local_test/environment.sh
+  source "$top/local_test/environment.sh"
+  ensure_environment requirements.txt
+  compile_program
+  python="$venv/bin/python"
+fi
+
+"$python" "$top/benchmarks/serving.py" "$@"
+if [ "$publish" = yes ]; then
+  "$python" "$top/benchmarks/training.py"
+  "$python" "$top/benchmarks/report.py"
+fi
