@@ -1,0 +1,85 @@
+"""
+The option that says what becomes of the container suite, and what that suite shares.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+import containers
+from project import SAMPLE
+
+LEFT_OUT = pytest.StashKey[str]()
+SIZES = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """
+    Add --docker.
+    """
+    parser.addoption(
+        "--docker",
+        choices=("auto", "require", "off"),
+        default="auto",
+        help="container suite: run it where an engine answers, fail where none does, leave it out",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """
+    Take the container suite out where it cannot run; a skip would be counted as fine.
+    """
+    suite = [item for item in items if item.get_closest_marker("docker")]
+    wanted = config.getoption("--docker")
+    if not suite or (wanted != "off" and containers.engine_answers()):
+        return
+    if wanted == "require":
+        raise pytest.UsageError("--docker=require, but no Docker engine answers: see docker info")
+    items[:] = [item for item in items if item not in suite]
+    config.hook.pytest_deselected(items=suite)
+    why = "--docker=off" if wanted == "off" else "no Docker engine answers"
+    config.stash[LEFT_OUT] = f"CONTAINER SUITE LEFT OUT: {len(suite)} tests not run ({why})"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """
+    Skip a test whose programs are not installed; with --docker=require, as in CI, it fails.
+    """
+    needed = [name for mark in item.iter_markers("needs") for name in mark.args]
+    if missing := [name for name in needed if shutil.which(name) is None]:
+        why = f"not installed: {', '.join(missing)}"
+        if item.config.getoption("--docker") == "require":
+            pytest.fail(why, pytrace=False)
+        pytest.skip(why)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """
+    Print the image's size and, loudly, that the container suite was left out.
+    """
+    if SIZES in config.stash:
+        terminalreporter.section("image")
+        terminalreporter.line(config.stash[SIZES])
+    if LEFT_OUT in config.stash:
+        terminalreporter.section(config.stash[LEFT_OUT], sep="!", yellow=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def image() -> Iterator[str]:
+    """The project's image, built by build.sh."""
+    # Sessions that run at the same time must not remove each other's image.
+    with containers.built(f"container-suite/taxi-fare:{os.getpid()}") as tag:
+        yield tag
+
+
+@pytest.fixture(scope="session")
+def trained(image: str, tmp_path_factory: pytest.TempPathFactory) -> containers.Job:
+    """A job that the image has trained on the sample, on few rounds."""
+    root = tmp_path_factory.mktemp("trained") / "ml"
+    job = containers.Job(root, SAMPLE, rounds=20)
+    assert job.train(image, "train") == 0, job.log
+    return job

@@ -1,0 +1,163 @@
+"""The documentation says what the program does, and its commands run."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import taxi_fare
+from project import TOP, scripts, tracked
+from sagemaker_runtime import hyperparameters, metrics, settings
+from sagemaker_runtime.errors import ExitCode
+from taxi_fare.metrics import METRICS
+
+README = (TOP / "README.md").read_text(encoding="utf-8")
+KIT = (TOP / "examples/pretrained/README.md").read_text(encoding="utf-8")
+# test.sh is what runs this test.
+NOT_AGAIN = "./local_test/test.sh\n"
+
+
+def commands(text: str) -> list[str]:
+    """The shell blocks of a page."""
+    return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+
+
+def clone(folder: Path) -> Path:
+    """What a user has who cloned the project."""
+    for path in tracked():
+        copy = folder / path.relative_to(TOP)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    return folder
+
+
+def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def test_the_settings_table_is_current():
+    """README's table is the one that the code makes."""
+    assert settings.markdown().strip() in README
+
+
+def test_the_hyperparameters_are_current():
+    """README's table is the one that the code makes."""
+    assert hyperparameters.markdown(taxi_fare.HYPERPARAMETERS).strip() in README
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_metric_definitions_are_current(name):
+    """README gives the very expression that the log line is made for."""
+    definition = metrics.definition(name)
+    assert f'{{"Name": "{name}", "Regex": r"{definition["Regex"]}"}}' in README
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_each_exit_code_is_explained(code):
+    """Whoever meets a code finds its meaning."""
+    assert f"| {code.value} | `{code.name}` |" in README
+
+
+@pytest.mark.parametrize("script", scripts(), ids=lambda path: path.name)
+def test_each_script_is_mentioned(script):
+    """A script that nobody can find is of no use."""
+    pages = [path.read_text(encoding="utf-8") for path in tracked() if path.suffix == ".md"]
+    assert any(str(script.relative_to(TOP)) in page for page in pages)
+
+
+def test_the_map_names_each_folder():
+    """Every folder at the top stands in README's table of folders."""
+    folders = {path.relative_to(TOP).parts[0] for path in tracked() if path.parent != TOP}
+    for folder in folders:
+        assert folder.startswith(".") or f"`{folder}/`" in README, folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "did not pass the ping health check",
+        'exec: "train"',
+        "Unsupported manifest media type",
+        "Estimator",
+        "python3\\r",
+        "upstream prematurely closed connection",
+        "413",
+        "SIGKILL",
+        "root-owned files",
+        "exec format error",
+        "AlgorithmError: ExecuteUserScriptError: ExitCode 1",
+        "415",
+    ],
+)
+def test_troubleshooting_knows_the_error(words):
+    """The strings that people paste into a search box stand in the troubleshooting table."""
+    assert words in README.partition("## Troubleshooting")[2]
+
+
+@pytest.mark.parametrize("page", [p for p in tracked() if p.suffix == ".md"], ids=str)
+def test_links_lead_somewhere(page):
+    """No link inside the project is dead."""
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_quickstart_works_in_a_fresh_clone(tmp_path):
+    """
+    1. a user clones the project 2. runs README's first command 3. runs it again.
+
+    Result: a table of fares and the model's error, twice; the second time nothing is installed.
+    """
+    folder = clone(tmp_path)
+    (command, again) = commands(README)[0], "./local_test/quickstart.sh"
+    first = shell(command, folder)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert re.search(r"^2\d{3}-\d\d-\d\d \d\d:\d\d .+ → .+ \d+\.\d\d \$$", first.stdout, re.M)
+    assert re.search(r"off by \d\.\d\d \$ on average", first.stdout)
+    assert (folder / "local_test/test_dir/output/data/evaluation.html").is_file()
+    second = shell(again, folder)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "using " in second.stdout
+    assert "Collecting" not in second.stdout
+
+
+def test_the_quickstart_works_after_the_tests(tmp_path):
+    """An environment that test.sh made serves quickstart.sh too, nothing is installed again."""
+    folder = clone(tmp_path)
+    (folder / ".venv").symlink_to(Path(sys.prefix))
+    done = shell("./local_test/quickstart.sh", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "using " in done.stdout
+
+
+def test_the_quickstart_explains_a_missing_python(tmp_path):
+    """Without a Python that is new enough the script says so and what to do."""
+    done = shell("PYTHON=python0 ./local_test/quickstart.sh", clone(tmp_path))
+    assert done.returncode != 0
+    assert "No Python 3.11 or newer" in done.stderr
+    assert "PYTHON=/path/to/python3.13" in done.stderr
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("page", [README, KIT], ids=["README", "examples/pretrained"])
+def test_the_docker_commands_work(page, tmp_path):
+    """Every shell block that needs Docker runs as written, in order."""
+    folder = clone(tmp_path)
+    blocks = [block for block in commands(page) if "quickstart" not in block]
+    script = "\n".join(block for block in blocks if block != NOT_AGAIN)
+    assert script
+    images = " ".join(sorted(set(re.findall(r"build\.sh (\S+)", script))))
+    remove = f"for i in {images}; do docker ps -aqf label=local_test.serve=$i; done"
+    remove += " | xargs -r docker rm --force"
+    done = shell(f"trap '{remove}' EXIT\n{script}", folder)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,287 @@
+"""
+The image as SageMaker runs it: training, serving, the limits it is put under, what it contains.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from conftest import SIZES
+from containers import (
+    Job,
+    built,
+    container,
+    docker,
+    model_mount,
+    server,
+)
+from harness import wait_until
+from project import SAMPLE, TOP
+from sagemaker_runtime.errors import ExitCode
+
+pytestmark = pytest.mark.docker
+
+PAYLOAD = (TOP / "local_test/payload.csv").read_bytes()
+PAYLOAD_ROWS = len(PAYLOAD.splitlines()) - 1
+OWN_LAYERS_LIMIT = 600_000_000  # bytes above the base, uncompressed
+
+ROOT = ()
+OTHER_USER = ("--user", "12345:12345")
+READ_ONLY = ("--read-only", "--tmpfs", "/tmp")
+NO_NETWORK = ("--network", "none")
+NO_SHARED_MEMORY = ("--tmpfs", "/dev/shm:ro,size=4k")
+SMALL = ("--memory", "512m", "--memory-swap", "512m", "--cpus", "1")
+
+# joblib, below scikit-learn, tells that it will not use several processes; nothing here does.
+NO_SHARED_MEMORY_NOTE = "joblib will operate in serial mode"
+
+CIRCUMSTANCES = {
+    "root": ROOT,
+    "another-user": OTHER_USER,
+    "read-only": READ_ONLY,
+    "no-network": NO_NETWORK,
+    "no-shared-memory": NO_SHARED_MEMORY,
+    "small": SMALL,
+    "all": (*OTHER_USER, *READ_ONLY, *NO_NETWORK, *NO_SHARED_MEMORY, *SMALL),
+}
+
+# Asks from inside: without a network no port is published.
+ASK = """
+import http.client, sys
+connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=30)
+connection.request(sys.argv[1], sys.argv[2], sys.argv[3], {"Content-Type": "text/csv"})
+answer = connection.getresponse()
+print(answer.status, answer.read().decode())
+"""
+
+
+def assert_fares(text: str) -> None:
+    """
+    Hold an answer to one plausible fare per row of the payload.
+    """
+    fares = [float(line) for line in text.split()]
+    assert len(fares) == PAYLOAD_ROWS
+    assert all(2.5 <= fare <= 250 for fare in fares)
+
+
+@pytest.mark.parametrize("options", CIRCUMSTANCES.values(), ids=CIRCUMSTANCES.keys())
+def test_it_trains_under_every_circumstance(image, tmp_path, options):
+    """Training leaves a model and no failure, whatever the platform grants."""
+    job = Job(tmp_path / "ml", SAMPLE, rounds=5)
+    assert job.train(image, "train", options=options, allow=NO_SHARED_MEMORY_NOTE) == 0
+    assert {"trees.npz", "metadata.json"} <= set(job.files())
+    assert not (job.root / "output/failure").exists()
+
+
+@pytest.mark.parametrize("options", CIRCUMSTANCES.values(), ids=CIRCUMSTANCES.keys())
+def test_it_serves_under_every_circumstance(image, trained, options):
+    """The endpoint gets healthy, answers a payload and stops with 0, whatever it is granted."""
+
+    def ask(method: str, path: str, body: str = "") -> tuple[int, str]:
+        answer = started.execute("python3", "-c", ASK, method, path, body)
+        status, _, text = answer.partition(" ")
+        return int(status), text
+
+    def healthy() -> bool:
+        assert started.running()
+        try:
+            return ask("GET", "/ping")[0] == 200
+        except AssertionError:
+            return False
+
+    with container(image, "serve", options=(*model_mount(trained.model), *options)) as started:
+        wait_until(healthy, timeout=60, what="/ping answers 200")
+        status, text = ask("POST", "/invocations", PAYLOAD.decode())
+        assert status == 200, text
+        assert_fares(text)
+        assert started.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "content_type"),
+    [
+        ("payload.csv", "text/csv"),
+        ("payload.json", "application/json"),
+        ("payload.jsonl", "application/jsonlines"),
+    ],
+)
+def test_it_predicts_each_payload_from_outside(image, trained, file, content_type):
+    """What is published on the port answers each kind of payload in kind."""
+    payload = (TOP / "local_test" / file).read_bytes()
+    with server(image, trained.model) as started:
+        answer = started.predict(payload, content_type)
+        assert answer.status == 200
+        assert answer.headers.get_content_type() == content_type
+
+
+def test_without_an_argument_it_trains(image, tmp_path):
+    """A platform that passes no argument (local mode of SageMaker's SDK 3) gets a model."""
+    job = Job(tmp_path / "ml", SAMPLE, rounds=5)
+    assert job.train(image) == 0
+    assert "trees.npz" in job.files()
+
+
+def test_another_entry_point_may_be_given(image, tmp_path):
+    """A job that replaces the entry point and passes no argument trains as well."""
+    job = Job(tmp_path / "ml", SAMPLE, rounds=5)
+    assert job.train(image, options=("--entrypoint", "train")) == 0
+    assert "trees.npz" in job.files()
+
+
+def test_a_failure_is_told(image, tmp_path):
+    """A bad hyperparameter ends the job with its exit code and the reason in the failure file."""
+    job = Job(tmp_path / "ml", SAMPLE, rounds="many")
+    code = job.train(image, "train", allow="Traceback|Error")
+    assert code == ExitCode.BAD_HYPERPARAMETER
+    assert "rounds is 'many'" in (job.root / "output/failure").read_text(encoding="utf-8")
+    assert job.files() == []
+
+
+def test_the_workers_are_not_root(image, trained):
+    """Under root, every process that sees requests has been dropped to another user."""
+    with server(image, trained.model) as started:
+        table = docker("top", started.identity, "-eo", "pid,ppid,uid,args").splitlines()[1:]
+        rows = [line.split(maxsplit=3) for line in table]
+        parents = {parent for _, parent, _, _ in rows}
+        workers = [(uid, arguments) for pid, _, uid, arguments in rows if pid not in parents]
+        assert len(workers) >= 2, table
+        assert all(uid != "0" for uid, _ in workers), table
+
+
+def test_the_bind_port_is_honoured(image, trained):
+    """It listens where SAGEMAKER_BIND_TO_PORT says, as its label promises, and nowhere else."""
+    options = ("--env", "SAGEMAKER_BIND_TO_PORT=9123")
+    with server(image, trained.model, options, port=9123) as started:
+        assert_fares(started.predict(PAYLOAD).body.decode())
+        connect = "import socket; print(socket.socket().connect_ex(('127.0.0.1', 8080)))"
+        assert started.execute("python3", "-c", connect) != "0"
+
+
+def test_sigterm_loses_no_request(image, trained):
+    """
+    1. A large request is sent.
+    2. SIGTERM arrives.
+    Result: the request is answered and the container ends with 0.
+    """
+    header, *rows = PAYLOAD.splitlines()
+    body = b"\n".join([header, *(rows * 20_000)])  # 9 MB: more than fits between here and nginx
+    with server(image, trained.model) as started, ThreadPoolExecutor() as pool:
+        connection = HTTPConnection("127.0.0.1", started.port, timeout=60)
+        connection.request("POST", "/invocations", body, {"Content-Type": "text/csv"})
+        answer = pool.submit(lambda: connection.getresponse().read())
+        assert started.stop() == 0
+        assert len(answer.result().split()) == len(rows) * 20_000
+
+
+def test_own_layers_are_small(image, request):
+    """The image adds at most 600 MB to its base."""
+    base = base_image()
+    size = int(docker("image", "inspect", "--format", "{{.Size}}", image))
+    own = size - int(docker("image", "inspect", "--format", "{{.Size}}", base))
+    packages = docker(
+        "run", "--rm", image, "sh", "-c", "du -sm /opt/venv/lib/python3*/site-packages/*"
+    )
+    largest = sorted(
+        ((int(line.split()[0]), Path(line.split()[1]).name) for line in packages.splitlines()),
+        reverse=True,
+    )[:10]
+    listed = ", ".join(f"{name} {megabytes}" for megabytes, name in largest)
+    request.config.stash[SIZES] = (
+        f"{size / 1e6:.0f} MB uncompressed, {own / 1e6:.0f} MB of it above {base}; "
+        f"the largest packages in MiB: {listed}"
+    )
+    assert own <= OWN_LAYERS_LIMIT
+
+
+def base_image() -> str:
+    """
+    Return the name of the base that build.sh builds on.
+    """
+    found = re.search("^ARG BASE_IMAGE=(.+)$", (TOP / "Dockerfile").read_text(), re.MULTILINE)
+    assert found
+    return os.environ.get("BASE_IMAGE") or found[1]
+
+
+def test_labels_promise_only_what_works(image):
+    """The bind port is the one capability; the OCI labels are there."""
+    labels = json.loads(docker("image", "inspect", "--format", "{{json .Config.Labels}}", image))
+    capabilities = {name: value for name, value in labels.items() if "sagemaker" in name}
+    assert capabilities == {"com.amazonaws.sagemaker.capabilities.accept-bind-to-port": "true"}
+    opencontainers = {name for name in labels if name.startswith("org.opencontainers.image.")}
+    assert opencontainers == {
+        f"org.opencontainers.image.{name}" for name in ("source", "version", "revision")
+    }
+
+
+def test_it_holds_the_locked_packages_and_no_other(image):
+    """Nothing of requirements-dev.txt is in it, nor pip, nor a compiler."""
+    lines = (TOP / "requirements.txt").read_text().splitlines()
+    locked = {line.split("==")[0] for line in lines if "==" in line}
+    code = (
+        "import re, importlib.metadata as m; "
+        "print(*(re.sub('[-_.]+', '-', d.name).lower() for d in m.distributions()))"
+    )
+    installed = set(docker("run", "--rm", image, "python3", "-c", code).split())
+    assert installed
+    assert installed <= locked
+    found = docker("run", "--rm", image, "sh", "-c", "command -v pip pip3 gcc curl git || true")
+    assert found == ""
+
+
+def test_it_can_be_read_by_any_user(image):
+    """Any user id may read every file of the program and its packages."""
+    closed = "find /opt/program /opt/venv ! -type l ! -perm -o=r -o -type d ! -perm -o=x"
+    assert docker("run", "--rm", image, "sh", "-c", closed) == ""
+
+
+def test_it_holds_no_mutable_state_of_the_build(image):
+    """Caches of apt and pip stay outside, and nothing lies below /opt/ml, where mounts go."""
+    look = "ls -A /var/cache/apt /var/lib/apt/lists /root/.cache /opt/ml 2>/dev/null || true"
+    printed = docker("run", "--rm", image, "sh", "-c", look)
+    assert [line for line in printed.splitlines() if line and not line.endswith(":")] == []
+
+
+def test_windows_line_endings_stop_the_build(tmp_path):
+    """A program file with CRLF is named while the image is built, not when it fails to start."""
+    copy = tmp_path / "project"
+    ignore = shutil.ignore_patterns("local_test", ".git", ".venv", "tests")
+    shutil.copytree(TOP, copy, ignore=ignore)
+    script = copy / "container/serve"
+    script.write_bytes(script.read_bytes().replace(b"\n", b"\r\n"))
+    done = subprocess.run(
+        [str(copy / "build.sh"), "container-suite/crlf"], capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "Windows line endings (CRLF) in: ./serve" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("folder", "payload"),
+    [
+        ("examples/mock/mock_model", b"size\n3.5\n2\n"),
+        (
+            "examples/pretrained/pretrained_model",
+            (TOP / "examples/pretrained/pretrained_model/example.csv").read_bytes(),
+        ),
+    ],
+)
+def test_each_example_trains_and_serves(folder, payload, tmp_path):
+    """An algorithm that build.sh is given replaces taxi_fare: it trains, serves, predicts."""
+    name = Path(folder).name
+    job = Job(tmp_path / "ml", SAMPLE)
+    with built(f"container-suite/{name}:{os.getpid()}", "--algorithm", folder) as tag:
+        packages = docker("run", "--rm", tag, "sh", "-c", "ls */__init__.py").split()
+        assert packages == sorted([f"{name}/__init__.py", "sagemaker_runtime/__init__.py"])
+        assert job.train(tag, "train") == 0
+        with server(tag, job.model) as started:
+            answer = started.predict(payload)
+            assert answer.status == 200, answer.body
+            assert len(answer.body.split()) == len(payload.split()) - 1
+            assert started.stop() == 0

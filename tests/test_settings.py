@@ -1,0 +1,142 @@
+"""The settings of serve: parsed, shown, documented."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from harness import CONTAINER
+from sagemaker_runtime.errors import ExitCode, SettingError
+from sagemaker_runtime.settings import SETTINGS, Settings, markdown, render, show
+
+
+def test_defaults() -> None:
+    """Without any variable the documented defaults hold."""
+    settings = Settings.from_environ({})
+    assert settings.port == 8080
+    assert settings.timeout_s == 60
+    assert settings.max_payload_mb == 100
+    assert settings.log_level == "info"
+    assert 1 <= settings.workers <= (os.cpu_count() or 1)
+
+
+def test_each_variable_is_read() -> None:
+    """Each variable sets its field."""
+    environ = {
+        "SAGEMAKER_BIND_TO_PORT": "9000",
+        "MODEL_SERVER_WORKERS": "3",
+        "MODEL_SERVER_TIMEOUT": "3600",
+        "MODEL_SERVER_MAX_PAYLOAD_MB": "25",
+        "MODEL_SERVER_LOG_LEVEL": "DEBUG",
+    }
+    assert set(environ) == {setting.name for setting in SETTINGS}
+    assert Settings.from_environ(environ) == Settings(9000, 3, 3600, 25, "debug")
+
+
+def test_empty_means_absent() -> None:
+    """An empty value, as compose files pass for a variable that is not set, is the default."""
+    assert Settings.from_environ({"SAGEMAKER_BIND_TO_PORT": ""}).port == 8080
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "MODEL_SERVER_WORKERS",
+            "many",
+            "MODEL_SERVER_WORKERS is 'many'; expected a whole number from 1 to 256, such as 1.",
+        ),
+        (
+            "MODEL_SERVER_TIMEOUT",
+            "0.5",
+            "MODEL_SERVER_TIMEOUT is '0.5'; expected a whole number from 5 to 3600 (s), "
+            "such as 60.",
+        ),
+        (
+            "SAGEMAKER_BIND_TO_PORT",
+            "65536",
+            "SAGEMAKER_BIND_TO_PORT is '65536'; expected a whole number from 1 to 65535, "
+            "such as 8080.",
+        ),
+        (
+            "MODEL_SERVER_LOG_LEVEL",
+            "loud",
+            "MODEL_SERVER_LOG_LEVEL is 'loud'; expected one of debug, info, warning, error, "
+            "such as info.",
+        ),
+    ],
+)
+def test_bad_value(name: str, value: str, message: str) -> None:
+    """A bad value is refused with the value, the rule and an example."""
+    with pytest.raises(SettingError) as caught:
+        Settings.from_environ({name: value})
+    assert str(caught.value) == message
+
+
+def test_show_names_the_source() -> None:
+    """Each setting is shown with its value and whether somebody set it."""
+    text = show({"MODEL_SERVER_TIMEOUT": "90"})
+    assert "MODEL_SERVER_TIMEOUT = 90 s (environment)" in text
+    assert "SAGEMAKER_BIND_TO_PORT = 8080 (default)" in text
+    assert "(computed from " in text
+    assert all(setting.name in text for setting in SETTINGS)
+
+
+def test_markdown_has_a_row_per_setting() -> None:
+    """The documentation's table has one row for each setting."""
+    rows = markdown().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == [setting.name for setting in SETTINGS]
+
+
+def test_render_leaves_nginx_alone() -> None:
+    """Only names in double braces are replaced; nginx's own variables and blocks stay."""
+    rendered = render("map $a $b { default {{ port }}; }", {"port": 80})
+    assert rendered == "map $a $b { default 80; }"
+
+
+def test_render_needs_every_name() -> None:
+    """A name in the template that nobody fills in is an error, not an empty text."""
+    with pytest.raises(KeyError):
+        render("{{ unknown }}", {})
+
+
+def _serve(
+    *arguments: str, environ: Mapping[str, str], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(CONTAINER / "serve"), *arguments],
+        env={"PATH": os.environ["PATH"], **environ},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_serve_shows_settings(tmp_path: Path) -> None:
+    """``serve --show-settings`` prints the table and ends well."""
+    shown = _serve("--show-settings", environ={"MODEL_SERVER_WORKERS": "7"}, folder=tmp_path)
+    assert shown.returncode == ExitCode.OK
+    assert "MODEL_SERVER_WORKERS = 7 (environment)" in shown.stdout
+    assert shown.stderr == ""
+
+
+def test_serve_help_lists_the_settings(tmp_path: Path) -> None:
+    """``serve --help`` documents every setting, whatever the environment holds."""
+    shown = _serve("--help", environ={"MODEL_SERVER_WORKERS": "many"}, folder=tmp_path)
+    assert shown.returncode == ExitCode.OK
+    for setting in SETTINGS:
+        assert f"{setting.name} = " in shown.stdout
+        assert setting.help in shown.stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("--show-settings",)])
+def test_serve_refuses_a_bad_setting(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """A bad setting ends serve with its exit code and one readable line."""
+    refused = _serve(*arguments, environ={"MODEL_SERVER_WORKERS": "many"}, folder=tmp_path)
+    assert refused.returncode == ExitCode.BAD_SETTING
+    assert refused.stderr == (
+        "serve: MODEL_SERVER_WORKERS is 'many'; expected a whole number from 1 to 256, such as 1.\n"
+    )

@@ -1,0 +1,335 @@
+"""``train`` as SageMaker starts it: a process with a tree of files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from project import CONTAINER, TOP, assemble
+from sagemaker_runtime.algorithm import PROGRAM, find_algorithm
+from sagemaker_runtime.errors import AlgorithmError, ExitCode
+from sagemaker_runtime.metrics import definition
+
+TOY = """
+import sys
+from sagemaker_runtime.algorithm import Column, Hyperparameter, Schema
+from sagemaker_runtime.errors import DataError, Stopped
+
+SCHEMA = Schema((Column("x", "number", "1"),))
+HYPERPARAMETERS = (Hyperparameter("how", "well", "How it goes."),)
+
+
+def train(job):
+    how = job.hyperparameters["how"]
+    (job.model_dir / "sub").mkdir()
+    (job.model_dir / "sub/weights.txt").write_text("42")
+    (job.model_dir / "a.txt").write_text("first")
+    if how == "data":
+        job.channel("training")
+    if how == "long":
+        raise DataError("the cause. " + "word " * 1000)
+    if how == "defect":
+        raise ZeroDivisionError("by zero")
+    if how == "exit":
+        sys.exit()
+    if how == "metrics":
+        job.metric("good", 0.5)
+        job.metric("bad", float("nan"))
+    if how == "link":
+        (job.model_dir / "latest").symlink_to("sub")
+    if how == "empty":
+        for name in ("sub/weights.txt", "a.txt"):
+            (job.model_dir / name).unlink()
+    if how in ("stop", "give up"):
+        print("fitting", flush=True)
+        while not job.stopping():
+            sys.stdin.read(1)
+        if how == "give up":
+            raise Stopped("asked to stop before there was a model.")
+
+
+def load(model_dir): ...
+def predict(model, columns): ...
+"""
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """A program folder with an algorithm that does as its hyperparameter says."""
+    return assemble(tmp_path / "program", TOY)
+
+
+def write_hyperparameters(root: Path, **values: object) -> None:
+    path = root / "input/config/hyperparameters.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({name: str(value) for name, value in values.items()}))
+
+
+def train(program: Path, root: Path, *arguments: str, **environ: str):
+    return subprocess.run(
+        [sys.executable, program / "train", *arguments],
+        env=os.environ | {"SAGEMAKER_BASE_DIR": str(root)} | environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("arguments", [[], ["train"], ["whatever", "--else"]])
+def test_the_model_is_published_whatever_the_arguments(toy, tmp_path, arguments):
+    """The model's files arrive whole and readable, with no argument and with any."""
+    done = train(toy, tmp_path / "ml", *arguments)
+    assert done.returncode == ExitCode.OK, done.stderr
+    model = tmp_path / "ml/model"
+    assert files(model) == ["a.txt", "sub/weights.txt"]
+    assert (model / "sub/weights.txt").stat().st_mode & 0o444 == 0o444
+    assert not (tmp_path / "ml/output/failure").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "reason"),
+    [
+        ("data", ExitCode.BAD_DATA, "the job has no channel 'training'; it has: none. Give it one"),
+        ("long", ExitCode.BAD_DATA, "the cause. word word"),
+        ("defect", ExitCode.UNEXPECTED, "ZeroDivisionError: by zero (a defect: the log has"),
+        ("exit", ExitCode.UNEXPECTED, "train called sys.exit(None); return, or raise an error"),
+        ("empty", ExitCode.UNEXPECTED, "train wrote no file into job.model_dir"),
+    ],
+)
+def test_a_failure_has_its_code_reason_and_traceback(toy, tmp_path, how, code, reason):
+    """The failure file begins with the cause, the log has the traceback, no model is left."""
+    root = tmp_path / "ml"
+    write_hyperparameters(root, how=how)
+    done = train(toy, root)
+    assert done.returncode == code
+    failure = (root / "output/failure").read_text()
+    assert failure.startswith(reason)
+    assert len(failure) <= 1024
+    assert "Traceback" in done.stderr
+    assert f"training failed: {reason}" in done.stderr
+    assert not (root / "model").exists() or files(root / "model") == []
+
+
+def test_a_metric_that_is_no_number_costs_no_model(toy, tmp_path):
+    """NaN is told, not reported, and the model is kept."""
+    root = tmp_path / "ml"
+    write_hyperparameters(root, how="metrics")
+    done = train(toy, root)
+    assert done.returncode == ExitCode.OK
+    assert "good=0.5;" in done.stdout
+    assert "bad" not in done.stdout
+    assert "metric bad is nan, no number: not reported" in done.stderr
+    assert files(root / "model")
+
+
+def test_a_link_in_the_model_becomes_what_it_leads_to(toy, tmp_path):
+    """Archives are served without links: nothing is lost."""
+    root = tmp_path / "ml"
+    write_hyperparameters(root, how="link")
+    assert train(toy, root).returncode == ExitCode.OK
+    assert files(root / "model") == ["a.txt", "latest/weights.txt", "sub/weights.txt"]
+
+
+def test_several_hosts_are_refused(toy, tmp_path):
+    """Each host would write the same names into one archive, so the job ends at once."""
+    config = tmp_path / "ml/input/config/resourceconfig.json"
+    config.parent.mkdir(parents=True)
+    config.write_text(json.dumps({"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}))
+    done = train(toy, tmp_path / "ml")
+    assert done.returncode == ExitCode.BAD_DATA
+    assert "2 hosts (algo-1, algo-2)" in done.stderr
+    assert "instance_count=1" in done.stderr
+
+
+def test_a_library_that_is_not_installed_is_named(tmp_path):
+    """Whoever forgot to add a library is told where."""
+    program = assemble(tmp_path / "program", "import a_library_of_nobody\n")
+    done = train(program, tmp_path / "ml")
+    assert done.returncode == ExitCode.BAD_ALGORITHM
+    assert "imports a_library_of_nobody, which is not installed" in done.stderr
+    assert "requirements.in" in done.stderr
+
+
+def test_pipe_mode_is_explained(toy, tmp_path):
+    """A channel that would come as a pipe ends the job with the input modes that work."""
+    config = tmp_path / "ml/input/config/inputdataconfig.json"
+    config.parent.mkdir(parents=True)
+    config.write_text(json.dumps({"training": {"TrainingInputMode": "Pipe"}}))
+    done = train(toy, tmp_path / "ml")
+    assert done.returncode == ExitCode.BAD_DATA
+    assert "channel 'training' has the input mode Pipe" in done.stderr
+    assert "FastFile" in done.stderr
+
+
+def test_an_unknown_hyperparameter_ends_the_job_before_training(toy, tmp_path):
+    """A misspelt name costs no training time."""
+    write_hyperparameters(tmp_path / "ml", hwo="well")
+    done = train(toy, tmp_path / "ml")
+    assert done.returncode == ExitCode.BAD_HYPERPARAMETER
+    assert "did you mean 'how'" in (tmp_path / "ml/output/failure").read_text()
+
+
+def test_an_earlier_failure_is_forgotten(toy, tmp_path):
+    """A job that succeeds leaves no failure file of the run before."""
+    root = tmp_path / "ml"
+    write_hyperparameters(root, how="defect")
+    train(toy, root)
+    write_hyperparameters(root, how="well")
+    assert train(toy, root).returncode == ExitCode.OK
+    assert not (root / "output/failure").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "model"),
+    [("stop", ExitCode.OK, ["a.txt", "sub/weights.txt"]), ("give up", ExitCode.STOPPED, [])],
+)
+def test_sigterm_leaves_a_whole_model_or_none(toy, tmp_path, how, code, model):
+    """
+    1. training runs 2. SIGTERM arrives 3. the algorithm sees it and returns, or gives up.
+
+    Result: the model is there as a whole, or not at all and the exit code says so.
+    """
+    root = tmp_path / "ml"
+    write_hyperparameters(root, how=how)
+    with subprocess.Popen(
+        [sys.executable, toy / "train"],
+        env=os.environ | {"SAGEMAKER_BASE_DIR": str(root)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        while "fitting" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate("x", timeout=30)
+    assert process.returncode == code
+    assert (files(root / "model") if (root / "model").exists() else []) == model
+
+
+def test_a_folder_without_or_with_two_algorithms_is_explained(toy, tmp_path):
+    """Whoever forgets to remove taxi_fare, or to add their package, is told so."""
+    (toy / "second").mkdir()
+    (toy / "second/__init__.py").touch()
+    done = train(toy, tmp_path / "ml")
+    assert done.returncode == ExitCode.BAD_ALGORITHM
+    failure = (tmp_path / "ml/output/failure").read_text()
+    assert "holds 2 algorithm packages (second, toy)" in failure
+
+
+def test_a_missing_name_is_explained(tmp_path):
+    """A package that lacks a part of the seam is told which."""
+    program = assemble(tmp_path / "program", "SCHEMA = load = predict = None\n")
+    done = train(program, tmp_path / "ml")
+    assert done.returncode == ExitCode.BAD_ALGORITHM
+    assert "toy/__init__.py lacks HYPERPARAMETERS, train" in done.stderr
+
+
+def test_the_checkout_holds_one_algorithm():
+    """The project's own program folder is found as it stands."""
+    assert PROGRAM == CONTAINER
+    assert find_algorithm().SCHEMA.features[0].name == "pickup_datetime"
+    with pytest.raises(AlgorithmError, match="holds 0 algorithm packages"):
+        find_algorithm(TOP / "docs")
+
+
+@pytest.mark.parametrize(
+    "example", [TOP / "examples/mock/mock_model", TOP / "examples/pretrained/pretrained_model"]
+)
+def test_the_examples_train(tmp_path, example):
+    """Each example trains in the place of taxi_fare, nothing else touched."""
+    done = train(assemble(tmp_path / "program", example), tmp_path / "ml")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert files(tmp_path / "ml/model")
+
+
+@pytest.fixture(scope="module")
+def fares(tmp_path_factory):
+    """The fare model trained on the sample with few rounds: its root and its log."""
+    root = tmp_path_factory.mktemp("fares")
+    write_hyperparameters(root, rounds=20)
+    (root / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
+    done = train(CONTAINER, root, CODE_REVISION="1234abc")
+    assert done.returncode == ExitCode.OK, done.stderr
+    return root, done.stdout
+
+
+def test_the_fare_model_has_its_files(fares):
+    """The archive holds the serving model, the estimator and what they are made of."""
+    root, _ = fares
+    assert files(root / "model") == ["estimator.skops", "metadata.json", "trees.npz"]
+    metadata = json.loads((root / "model/metadata.json").read_text())
+    assert metadata["hyperparameters"]["rounds"] == 20
+    assert metadata["code_revision"] == "1234abc"
+    assert metadata["versions"]["scikit-learn"]
+    assert len(metadata["data_sha256"]) == 64
+    assert metadata["metrics"]["validation:rmse"] > 0
+    assert files(root / "output/data") == ["evaluation.html", "metrics.json"]
+
+
+def test_the_metric_lines_are_caught(fares):
+    """SageMaker's expressions find in the log the very figures of metrics.json."""
+    import re
+
+    root, log = fares
+    figures = json.loads((root / "output/data/metrics.json").read_text())
+    assert set(figures) == {"validation:rmse", "validation:mae"}
+    for name, value in figures.items():
+        found = re.findall(definition(name)["Regex"], log)
+        assert [float(text) for text in found] == [pytest.approx(value, rel=1e-5)]
+
+
+def test_the_same_data_and_hyperparameters_give_the_same_model(fares, tmp_path):
+    """Training again yields the same bytes to serve."""
+    root, _ = fares
+    write_hyperparameters(tmp_path, rounds=20)
+    (tmp_path / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
+    done = train(CONTAINER, tmp_path, CODE_REVISION="1234abc")
+    assert done.returncode == ExitCode.OK, done.stderr
+    for name in ("trees.npz", "metadata.json"):
+        assert (tmp_path / "model" / name).read_bytes() == (root / "model" / name).read_bytes()
+
+
+def test_a_fare_job_stopped_midway_keeps_a_model_that_serves(tmp_path):
+    """
+    1. training reports its first rounds 2. SIGTERM arrives.
+
+    Result: exit code 0 and a model of fewer rounds that loads.
+    """
+    root = tmp_path / "ml"
+    write_hyperparameters(root, rounds=200)
+    (root / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
+    with subprocess.Popen(
+        [sys.executable, CONTAINER / "train"],
+        env=os.environ | {"SAGEMAKER_BASE_DIR": str(root)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        while " rounds, validation" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        log, _ = process.communicate(timeout=120)
+    assert process.returncode == ExitCode.OK
+    assert "asked to stop: the model of " in log
+    assert find_algorithm().load(root / "model").typical_fare > 0
+
+
+def test_the_archive_is_small_and_plain(fares, tmp_path):
+    """Packed as the platform packs it the model stays far below any limit, without links."""
+    root, _ = fares
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        archive.add(root / "model", arcname=".")
+    assert (tmp_path / "model.tar.gz").stat().st_size < 20_000_000
+    assert not any(path.is_symlink() for path in (root / "model").rglob("*"))
