@@ -49,8 +49,13 @@ docker start "$container" >/dev/null || fail "the container did not start (the r
 port=$(docker port "$container" 8080/tcp | sed -n '1s/.*://p')
 url=http://127.0.0.1:$port
 
+# The handler itself stops the container: a signal in any line of this script then ends the wait.
 interrupted=no
-trap 'interrupted=yes' INT TERM
+interrupt() {
+  interrupted=yes
+  docker stop -t 30 "$container" >/dev/null
+}
+trap interrupt INT TERM
 if [ "$detach" = no ]; then
   docker logs --follow "$container" &
   logs=$!
@@ -89,6 +94,5 @@ if [ "$interrupted" = no ]; then
   fi
   wait "$logs" || true # until the server ends or a signal comes
 fi
-[ "$interrupted" = no ] || docker stop -t 30 "$container" >/dev/null
 [ "$detach" = yes ] || wait "$logs" || true
 exit "$(docker wait "$container")"
