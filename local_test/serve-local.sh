@@ -51,6 +51,7 @@ url=http://127.0.0.1:$port
 
 # The handler itself stops the container: a signal in any line of this script then ends the wait.
 interrupted=no
+# shellcheck disable=SC2317,SC2329 # the trap calls it
 interrupt() {
   interrupted=yes
   docker stop -t 30 "$container" >/dev/null
