@@ -4,16 +4,16 @@ The HTTP surface: GET /ping and POST /invocations. Status codes, headers, negoti
 
 import json
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from time import perf_counter
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
-from uuid import uuid4
+from typing import IO, TYPE_CHECKING, TypeVar, cast
 
 import gevent
-from flask import Flask, Request, Response, request
+from flask import Flask, Response, request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import (
     ClientDisconnected,
@@ -23,6 +23,7 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
 )
 from werkzeug.http import parse_accept_header, parse_options_header
+from werkzeug.wsgi import get_content_length, get_input_stream
 
 from predictor import Predictor
 from sagemaker_runtime.algorithm import Schema
@@ -33,7 +34,7 @@ from sagemaker_runtime.logs import write_line
 from sagemaker_runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 # SageMaker hands the caller the first 2048 characters of a failed answer.
 ERROR_BYTES = 2048
@@ -62,6 +63,7 @@ COLUMN_LENGTH = 100
 # JSON is always UTF-8; of CSV the next container in a pipeline must be told.
 CONTENT_TYPES = {CSV: f"{CSV}; charset=utf-8"}
 
+Headers = list[tuple[str, str]]
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
@@ -81,115 +83,141 @@ class TimedOut(RequestError):
     code = "timeout"
 
 
-class Call(Request):
+class Call:
     """
     A request that knows when it began and by which id the caller and the log will find it.
     """
 
-    def __init__(self, environ: "WSGIEnvironment", *args: Any, **options: Any) -> None:
-        super().__init__(environ, *args, **options)
+    __slots__ = ("began", "environ", "id", "method", "path")
+
+    def __init__(self, environ: "WSGIEnvironment") -> None:
         self.began = perf_counter()
+        self.environ = environ
+        self.method, self.path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         given = environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID", "")
-        self.id = given if _is_printable(given, INFERENCE_ID_LENGTH) else uuid4().hex
+        self.id = given if _is_printable(given, INFERENCE_ID_LENGTH) else os.urandom(16).hex()
 
 
-def create_app(predictor: Predictor, schema: Schema, settings: Settings) -> Flask:
+class Service(Flask):
     """
-    Make the WSGI application that answers for one model.
+    The application for one model.
+
+    POST /invocations with all that can be wrong with it is ``invoke``. It is a Flask view, but one
+    that Flask is only asked for when somebody hooks in by before_request and the like: finding the
+    view and making its context and response take Flask longer than a row takes the model.
     """
-    app = Flask(__name__, static_folder=None)
-    app.request_class = Call
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_payload_mb * 1024**2
 
-    @app.get("/ping", provide_automatic_options=False)
-    def ping() -> Response:
-        _check_health(predictor)
-        return _answer(_call(), b'{"status": "healthy"}\n', "application/json")
+    def __init__(self, predictor: Predictor, schema: Schema, settings: Settings) -> None:
+        super().__init__(__name__, static_folder=None)
+        self.predictor, self.schema, self.settings = predictor, schema, settings
+        self.get("/ping", provide_automatic_options=False)(self.ping)
+        self.post("/invocations", provide_automatic_options=False)(self.invocations)
+        self.register_error_handler(Exception, lambda error: self.refuse(_call(), error))
 
-    @app.post("/invocations", provide_automatic_options=False)
-    def invocations() -> Response:
-        call = _call()
+    def wsgi_app(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        hooks = self.before_request_funcs or self.after_request_funcs or self.teardown_request_funcs
+        call = Call(environ)
+        if hooks or call.path != "/invocations" or call.method != "POST":
+            return super().wsgi_app(environ, start_response)
+        try:
+            content, headers = self.invoke(call)
+        except Exception as error:  # noqa: BLE001 - each is answered and logged
+            return self.refuse(call, error)(environ, start_response)
+        start_response("200 OK", headers)
+        return (content,)
+
+    def ping(self) -> Response:
+        self._check_health()
+        return _response(_call(), b'{"status": "healthy"}\n', "application/json")
+
+    def invocations(self) -> Response:
+        content, headers = self.invoke(_call())
+        return Response(content, headers=headers)
+
+    def invoke(self, call: Call) -> tuple[bytes, Headers]:
+        """
+        Predict for the rows of a request: return the body and the headers of its answer.
+
+        Raises RequestError and HTTPException for what is the caller's fault.
+        """
         # First, as a proxy takes an answer before the end of the body for a broken connection.
-        with _body_file(call) as body:
-            size = _read_body(call, body)
-            _check_health(predictor)
+        size = get_content_length(call.environ)
+        with _file_for(size) as body:
+            size = self._read_body(call, body, size)
+            self._check_health()
             media_type, charset = _content_type(call.environ.get("CONTENT_TYPE", ""))
             answer_type = _answer_type(call.environ.get("HTTP_ACCEPT", ""), media_type)
 
             def work() -> tuple[int, bytes]:
-                predictions = predictor.predict_all(decode(body, media_type, charset, schema))
-                return len(predictions), encode(predictions, answer_type)
+                pieces = decode(body, media_type, charset, self.schema)
+                predictions = [self.predictor.predict(columns) for columns in pieces]
+                return sum(map(len, predictions)), encode(predictions, answer_type)
 
-            if size > LARGE_BODY_BYTES or predictor.seconds > SLOW_MODEL_SECONDS:
-                rows, content = _in_thread(work, settings.timeout_s)
+            if size > LARGE_BODY_BYTES or self.predictor.seconds > SLOW_MODEL_SECONDS:
+                rows, content = _in_thread(work, self.settings.timeout_s)
             else:
                 rows, content = work()
         _log(call, 200, rows=rows, bytes=size)
-        return _answer(call, content, CONTENT_TYPES.get(answer_type, answer_type))
+        return content, _headers(call, content, CONTENT_TYPES.get(answer_type, answer_type))
 
-    @app.errorhandler(RequestError)
-    def refuse(error: RequestError) -> Response:
-        return _error(error.status, error.code, str(error), error.row, error.column)
+    def _read_body(self, call: Call, body: IO[bytes], size: int | None) -> int:
+        """
+        Copy the request's body of ``size`` bytes, None when not known, to a file, go to its start
+        and return its length in bytes.
+        """
+        if size is not None and size <= LARGE_BODY_BYTES:
+            # Not by way of get_input_stream, whose checks take longer than the reading.
+            if body.write(call.environ["wsgi.input"].read(size)) < size:
+                raise ClientDisconnected()
+        else:
+            most = self.settings.max_payload_mb * 1024**2
+            stream = get_input_stream(call.environ, max_content_length=most)
+            # Not until the stream ends: werkzeug takes a read at the limit for a body above it.
+            while body.tell() != size and (piece := stream.read(LARGE_BODY_BYTES)):
+                body.write(piece)
+                gevent.sleep(0)  # a body that comes as fast as it is read would let nobody else run
+            size = body.tell()
+        body.seek(0)
+        return size
 
-    @app.errorhandler(HTTPException)
-    def refuse_http(error: HTTPException) -> Response:
+    def _check_health(self) -> None:
+        reason = self.predictor.health()
+        if reason is not None:
+            raise ModelUnavailable(reason)
+
+    def refuse(self, call: Call, error: Exception) -> Response:
+        """
+        Make the answer to a request that cannot be done, and log it.
+        """
         if isinstance(error, RequestEntityTooLarge):
-            return refuse(_too_large(_call().content_length, settings))
+            error = _too_large(get_content_length(call.environ), self.settings)
+        if isinstance(error, RequestError):
+            return _error(call, error.status, error.code, str(error), error.row, error.column)
         if isinstance(error, NotFound):
-            path = shown(_call().path)
-            return _error(
-                404, "not_found", f"{path} is not served; use POST /invocations or GET /ping"
-            )
+            message = f"{shown(call.path)} is not served; use POST /invocations or GET /ping"
+            return _error(call, 404, "not_found", message)
         if isinstance(error, MethodNotAllowed):
             allowed = ", ".join(sorted(error.valid_methods or ()))
-            message = f"{shown(_call().method)} is not for {_call().path}; use {allowed}"
-            response = _error(405, "method_not_allowed", message)
+            message = f"{shown(call.method)} is not for {call.path}; use {allowed}"
+            response = _error(call, 405, "method_not_allowed", message)
             response.headers["Allow"] = allowed
             return response
-        return _error(error.code or 500, "bad_request", str(error.description))
-
-    @app.errorhandler(Exception)
-    def fail(error: Exception) -> Response:
+        if isinstance(error, HTTPException):
+            return _error(call, error.code or 500, "bad_request", str(error.description))
         message = "the prediction failed; the log holds the cause under this request id"
-        return _error(500, "internal_error", message, cause=error)
-
-    return app
+        return _error(call, 500, "internal_error", message, cause=error)
 
 
 def _call() -> Call:
-    return cast(Call, request._get_current_object())  # type: ignore[attr-defined]
+    return Call(request.environ)
 
 
-def _body_file(call: Call) -> IO[bytes]:
-    size = call.content_length
+def _file_for(size: int | None) -> IO[bytes]:
     if size is not None and size <= LARGE_BODY_BYTES:
         return BytesIO()
     return cast(IO[bytes], SpooledTemporaryFile(IN_MEMORY_BYTES))
-
-
-def _read_body(call: Call, body: IO[bytes]) -> int:
-    """
-    Copy the request's body to a file, go to its start and return its length in bytes.
-    """
-    size = call.content_length
-    if size is not None and size <= LARGE_BODY_BYTES:
-        # Not by way of call.stream, whose checks take longer than the reading.
-        if body.write(call.environ["wsgi.input"].read(size)) < size:
-            raise ClientDisconnected()
-    else:
-        # Not until the stream ends: werkzeug takes a read at the limit for a body above it.
-        while body.tell() != size and (piece := call.stream.read(LARGE_BODY_BYTES)):
-            body.write(piece)
-            gevent.sleep(0)  # a body that arrives as fast as it is read would let nobody else run
-        size = body.tell()
-    body.seek(0)
-    return size
-
-
-def _check_health(predictor: Predictor) -> None:
-    reason = predictor.health()
-    if reason is not None:
-        raise ModelUnavailable(reason)
 
 
 @lru_cache(maxsize=256)
@@ -262,18 +290,27 @@ def _is_printable(text: str, length: int) -> bool:
     return 0 < len(text) <= length and text.isascii() and text.isprintable()
 
 
-def _answer(call: Call, content: bytes, content_type: str, status: int = 200) -> Response:
+def _headers(call: Call, content: bytes, content_type: str) -> Headers:
     """
-    Make a response with the headers that every one carries.
+    Return the headers that every answer carries.
     """
-    headers = [("X-Request-Id", call.id)]
+    headers = [
+        ("Content-Type", content_type),
+        ("Content-Length", str(len(content))),
+        ("X-Request-Id", call.id),
+    ]
     attributes = call.environ.get("HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES", "")
     if _is_printable(attributes, CUSTOM_ATTRIBUTES_LENGTH):
         headers.append(("X-Amzn-SageMaker-Custom-Attributes", attributes))
-    return Response(content, status, headers, content_type=content_type)
+    return headers
+
+
+def _response(call: Call, content: bytes, content_type: str, status: int = 200) -> Response:
+    return Response(content, status, _headers(call, content, content_type))
 
 
 def _error(
+    call: Call,
     status: int,
     code: str,
     message: str,
@@ -284,7 +321,6 @@ def _error(
     """
     Log a refusal or failure and make its answer, at most ERROR_BYTES long.
     """
-    call = _call()
     error: dict[str, object] = {"code": code, "message": message}
     where = {"row": row, "column": column and column[:COLUMN_LENGTH]}
     if any(where.values()):
@@ -297,7 +333,7 @@ def _error(
         content = _json_line({"error": error})
     if call.path != "/ping":
         _log(call, status, cause, error=code, reason=error["message"])
-    return _answer(call, content, "application/json", status)
+    return _response(call, content, "application/json", status)
 
 
 def _json_line(content: object) -> bytes:
@@ -320,7 +356,7 @@ def _log(call: Call, status: int, cause: Exception | None = None, **fields: obje
             "duration_ms": round((perf_counter() - call.began) * 1000, 3),
             **fields,
         }
-        if cause:
-            logger.log(level, "request", exc_info=cause, extra={"fields": about})
-        else:
+        if status == 200:
             write_line(logger.name, level, "request", about)
+        else:
+            logger.log(level, "request", exc_info=cause, extra={"fields": about})

@@ -3,7 +3,6 @@ The model: loaded once, checked once, then asked for predictions. Knows no Flask
 """
 
 import logging
-from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
@@ -58,13 +57,6 @@ class Predictor:
                     self._test()
         return self._reason
 
-    def predict_all(self, pieces: Iterable[Columns]) -> np.ndarray:
-        """
-        Return the predictions for rows that come in pieces, each let go of before the next.
-        """
-        predictions = list(map(self.predict, pieces))
-        return predictions[0] if len(predictions) == 1 else np.concatenate(predictions or [_NONE])
-
     def predict(self, columns: Columns) -> np.ndarray:
         """
         Return one prediction per row, shape (n,) or (n, outputs): finite numbers or text.
@@ -107,5 +99,6 @@ class Predictor:
 def _is_presentable(predictions: np.ndarray) -> bool:
     kind = predictions.dtype.kind
     if kind == "f":
-        return bool(np.isfinite(predictions).all())
+        # A third of the time that all() takes for a single row.
+        return np.count_nonzero(np.isfinite(predictions)) == predictions.size
     return kind in "biuU" or (kind == "O" and all(type(p) is str for p in predictions.flat))

@@ -4,14 +4,14 @@ The application that gunicorn serves; ``gunicorn.conf.py`` sets up its log lines
 
 import os
 
-from api import create_app
+from api import Service
 from predictor import Predictor
 from sagemaker_runtime.algorithm import find_algorithm
 from sagemaker_runtime.paths import Paths
 from sagemaker_runtime.settings import Settings
 
 algorithm = find_algorithm()
-app = create_app(
+app = Service(
     Predictor(algorithm, Paths.from_environ(os.environ).model),
     algorithm.SCHEMA,
     Settings.from_environ(os.environ),

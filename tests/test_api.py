@@ -11,9 +11,10 @@ from typing import Any
 import gevent
 import numpy as np
 import pytest
+from flask import Response, request
 from flask.testing import FlaskClient
 
-from api import LARGE_BODY_BYTES, create_app
+from api import LARGE_BODY_BYTES, Service
 from fake_algorithm import FakeAlgorithm, latitude
 from http_assertions import assert_error
 from predictor import Predictor
@@ -47,7 +48,7 @@ def client_of(
         log_level="info",
     )
     predictor = Predictor(algorithm or FakeAlgorithm(answer), Path("nowhere"))
-    return create_app(predictor, predictor.algorithm.SCHEMA, settings).test_client()
+    return Service(predictor, predictor.algorithm.SCHEMA, settings).test_client()
 
 
 @pytest.fixture
@@ -91,6 +92,25 @@ def test_ping_is_200_when_the_model_answers(client: FlaskClient) -> None:
     """A model that passed its self-test is healthy, and says so in JSON."""
     response = client.get("/ping")
     assert (response.status_code, response.get_json()) == (200, {"status": "healthy"})
+
+
+def test_hooks_of_flask_see_every_request(client: FlaskClient) -> None:
+    """Whoever adds a hook to the Flask application gets the predictions past it, unchanged."""
+    plain = client.post("/invocations", data=LINE, content_type="text/csv")
+    seen = []
+
+    @client.application.after_request
+    def look(response: Response) -> Response:
+        seen.append((request.path, response.status_code))
+        return response
+
+    hooked = client.post("/invocations", data=LINE, content_type="text/csv")
+    assert hooked.data == plain.data
+    assert set(hooked.headers.keys()) == set(plain.headers.keys())
+    assert_error(
+        client.post("/invocations", content_type="text/csv"), 400, "malformed_body", "empty"
+    )
+    assert seen == [("/invocations", 200), ("/invocations", 400)]
 
 
 def test_ping_is_503_with_the_reason_when_it_does_not() -> None:

@@ -80,20 +80,24 @@ def read_csv(body: IO[bytes], charset: str, schema: Schema) -> Iterator[Piece]:
     Read rows with a header, when the first row names a known column, or without.
     """
     start = body.tell()
-    if can_scan(schema, charset) and (first := _row_alone(body.readline(), charset)):
-        names = _header(first, schema)
-        if not names:
-            body.seek(start)
-        # If this is None, an error: told below, unless the body is no CSV at all.
-        if layout := _csv_layout(names or len(first), schema):
-            row = 1
-            for rows in _scanned(body, layout.scan_csv):
-                yield rows.count, rows.fields
-                row += rows.count
-            if not _is_at_end(body):
-                with _lines(body, charset, row if names else row - 1) as others:
-                    yield from _rectangles(others, len(first), _positions(first, schema), row)
-            return
+    if can_scan(schema, charset):
+        # Most requests are rows of just the features: whatever can be read as one is no header.
+        if layout := _bare_layout(schema):
+            rows = yield from _plain_rows(body, layout)
+            if rows:
+                width = len(schema.features)
+                yield from _other_rows(body, charset, rows, width, range(width), is_below=False)
+                return
+        if first := _row_alone(body.readline(), charset):
+            names = _header(first, schema)
+            if not names:
+                body.seek(start)
+            # If this is None, an error: told below, unless the body is no CSV at all.
+            if layout := _csv_layout(names or len(first), schema):
+                rows = yield from _plain_rows(body, layout)
+                positions = _positions(first, schema)
+                yield from _other_rows(body, charset, rows, len(first), positions, bool(names))
+                return
     body.seek(start)
     with _lines(body, charset, 0) as lines:
         first = next(lines, [])
@@ -104,6 +108,33 @@ def read_csv(body: IO[bytes], charset: str, schema: Schema) -> Iterator[Piece]:
         positions = _positions(first, schema)
         all_rows = lines if _header(first, schema) else chain([first], lines)
         yield from _rectangles(all_rows, len(first), positions)
+
+
+def _plain_rows(body: IO[bytes], layout: Layout) -> Generator[Piece, None, int]:
+    """
+    Read rows as long as they are plain, and return how many they were.
+    """
+    count = 0
+    for rows in _scanned(body, layout.scan_csv):
+        yield rows.count, rows.fields
+        count += rows.count
+    return count
+
+
+def _other_rows(
+    body: IO[bytes],
+    charset: str,
+    before: int,
+    width: int,
+    positions: Sequence[int | None],
+    is_below: bool,
+) -> Iterator[Piece]:
+    """
+    Read what stands behind so many plain rows, which were below a header or not.
+    """
+    if not _is_at_end(body):
+        with _lines(body, charset, before + is_below) as lines:
+            yield from _rectangles(lines, width, positions, before + 1)
 
 
 def _row_alone(line: bytes, charset: str) -> list[str]:
@@ -147,6 +178,16 @@ def _positions(first: list[str], schema: Schema) -> Sequence[int | None]:
     """
     names = _header(first, schema)
     return _named(names, schema) if names else _trailing(first, schema)
+
+
+@lru_cache(maxsize=16)
+def _bare_layout(schema: Schema) -> Layout | None:
+    """
+    Return the layout of rows of just the features; None if a column's name might be read as one.
+    """
+    if any(not name or name[0] in "-0123456789" for name in _known(schema)):
+        return None
+    return _csv_layout(len(schema.features), schema)
 
 
 @lru_cache(maxsize=16)

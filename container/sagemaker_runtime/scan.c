@@ -215,13 +215,15 @@ static const char *read_field(const char *at, const struct column *column,
  * Read rows of so many columns from a text that ends with a line feed. The columns have room for
  * as many rows as there are lines.
  */
-void scan_csv(const char *text, const struct column *columns, size_t width,
-              const struct cells *cells, struct rows *rows)
+struct rows scan_csv(const char *text, const struct column *columns, size_t width, double *start,
+                     size_t most)
 {
+    const struct cells cells = {start, most};
+    struct rows rows = {0};
     const char *at = text, *row = text;
-    for (; *row != '\n' && *row != '\r' && *row; row = at, rows->count++) {
+    for (; *row != '\n' && *row != '\r' && *row; row = at, rows.count++) {
         for (size_t i = 0; i < width; i++) {
-            at = read_field(at, &columns[i], cells, rows->count);
+            at = read_field(at, &columns[i], &cells, rows.count);
             if (!at || (i + 1 < width && *at++ != ','))
                 goto end;
         }
@@ -230,7 +232,8 @@ void scan_csv(const char *text, const struct column *columns, size_t width,
             break;
     }
 end:
-    rows->length = (size_t)(row - text);
+    rows.length = (size_t)(row - text);
+    return rows;
 }
 
 /* A JSON number is one of CSV, but for these rules of its own. */
@@ -319,11 +322,13 @@ static const char *read_json_row(const char *at, const struct column *columns, s
  * per line, or with commas between. The columns have room for as many rows as there are opening
  * brackets.
  */
-void scan_json(const char *text, const struct column *columns, size_t width,
-               const struct cells *cells, struct rows *rows, int lines)
+struct rows scan_json(const char *text, const struct column *columns, size_t width, double *start,
+                      size_t most, int lines)
 {
+    const struct cells cells = {start, most};
+    struct rows rows = {0};
     const char *at = text, *row = text;
-    while (!rows->ended && (at = read_json_row(row, columns, width, cells, rows->count, lines))) {
+    while (!rows.ended && (at = read_json_row(row, columns, width, &cells, rows.count, lines))) {
         at = skip_space(at, lines);
         if (lines) {
             at += *at == '\r';
@@ -333,11 +338,12 @@ void scan_json(const char *text, const struct column *columns, size_t width,
         } else if (*at == ',')
             row = skip_space(at + 1, lines);
         else if (*at == ']') {
-            rows->ended = 1;
+            rows.ended = 1;
             row = at;
         } else
             break;
-        rows->count++;
+        rows.count++;
     }
-    rows->length = (size_t)(row - text);
+    rows.length = (size_t)(row - text);
+    return rows;
 }

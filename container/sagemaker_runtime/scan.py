@@ -7,10 +7,11 @@ It only ever reads what ``readers.py`` would read to the same columns, and leave
 import ctypes
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ CHARSETS = {"utf-8", "ascii", "latin-1", "iso8859-15", "cp1252"}
 
 LIBRARY = Path(__file__).with_name("libscan.so")
 KINDS = {"number": 1, "timestamp": 2}  # the enum in scan.c
-DTYPES = {"number": "float64", "timestamp": "datetime64[s]"}
+TIME = np.dtype("datetime64[s]")
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +40,6 @@ class _Column(ctypes.Structure):
     )
 
 
-class _Cells(ctypes.Structure):
-    """
-    ``struct cells`` of scan.c.
-    """
-
-    _fields_ = (("start", ctypes.c_void_p), ("most", ctypes.c_size_t))
-
-
 class _Rows(ctypes.Structure):
     """
     ``struct rows`` of scan.c.
@@ -61,7 +54,7 @@ def can_scan(schema: Schema, charset: str) -> bool:
     Tell whether rows of this schema may be plain: texts are Python's to read.
     """
     kinds = {column.kind for column in schema.features}
-    return charset in CHARSETS and kinds <= KINDS.keys() and _library() is not None
+    return charset in CHARSETS and kinds <= KINDS.keys() and _functions() is not None
 
 
 @dataclass(slots=True)
@@ -90,12 +83,14 @@ class Layout:
         self, schema: Schema, positions: Sequence[int | None], keys: Sequence[str | None]
     ) -> None:
         self._columns = (_Column * len(keys))()
+        self._width = len(keys)
         self._has_keys = any(key is not None for key in keys)
-        self._dtypes: list[str | None] = []
+        # Of each feature: a number, a time, or None when it is not sent.
+        self._kinds: list[str | None] = []
         for column, key in zip(self._columns, keys, strict=True):
             column.key = None if key is None else json.dumps(key).encode()
         for place, (column, at) in enumerate(zip(schema.features, positions, strict=True)):
-            self._dtypes.append(None if at is None else DTYPES[column.kind])
+            self._kinds.append(None if at is None else column.kind)
             if at is not None:
                 self._columns[at].kind = KINDS[column.kind]
                 self._columns[at].optional = column.optional
@@ -105,41 +100,35 @@ class Layout:
         """
         Read the plain rows that ``text``, which ends with a line feed, begins with.
         """
-        return self._scan(text, text.count(b"\n"), "scan_csv")
+        return self._scan(_functions().scan_csv, text, text.count(b"\n"))
 
     def scan_json(self, text: bytes, lines: bool) -> Rows:
         """
         Read the plain rows that ``text`` begins with: one per line, or with commas between.
         """
-        opening = b"{" if self._has_keys else b"["
-        return self._scan(text, text.count(opening), "scan_json", lines)
+        most = text.count(b"{" if self._has_keys else b"[")
+        return self._scan(_functions().scan_json, text, most, lines)
 
-    def _scan(self, text: bytes, most: int, function: str, *options: int) -> Rows:
-        cells = np.empty((len(self._dtypes), most))
-        rows = _Rows()
-        getattr(_library(), function)(
-            text,
-            self._columns,
-            len(self._columns),
-            ctypes.byref(_Cells(cells.ctypes.data, most)),
-            ctypes.byref(rows),
-            *options,
-        )
+    def _scan(self, function: Callable[..., _Rows], text: bytes, most: int, *options: int) -> Rows:
+        cells = np.empty((len(self._kinds), most))
+        rows = function(text, self._columns, self._width, cells.ctypes.data, most, *options)
+        count = rows.count
         fields = [
-            None if dtype is None else row[: rows.count].view(dtype)
-            for dtype, row in zip(self._dtypes, cells, strict=True)
+            None if kind is None else row.view(TIME) if kind == "timestamp" else row
+            for kind, row in zip(self._kinds, cells[:, :count], strict=True)
         ]
-        return Rows(rows.count, rows.length, fields, bool(rows.ended))
+        return Rows(count, rows.length, fields, bool(rows.ended))
 
 
 @cache
-def _library() -> ctypes.CDLL | None:
-    pointer = ctypes.c_void_p
-    given = (ctypes.c_char_p, pointer, ctypes.c_size_t, pointer, pointer)
+def _functions() -> Any:
+    pointer, size = ctypes.c_void_p, ctypes.c_size_t
+    given = (ctypes.c_char_p, pointer, size, pointer, size)
     try:
         library = ctypes.CDLL(str(LIBRARY))
         library.scan_csv.argtypes = given
         library.scan_json.argtypes = (*given, ctypes.c_int)
+        library.scan_csv.restype = library.scan_json.restype = _Rows
     except (OSError, AttributeError) as error:
         logger.info("reading without compiled code (%s); container/compile.sh makes it", error)
         return None
