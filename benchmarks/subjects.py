@@ -144,6 +144,8 @@ SUBJECTS = (
     Subject("ours", "this project", ("{python}", "../../container/serve"), role="ours"),
     Subject("empty", "empty route, same nginx and gunicorn", ("{python}", "{home}/empty/serve"),
             role="limit", setup=("{python}", "empty_route.py", "{home}/empty")),
+    Subject("guest", "this container, the peers' model work", ("{python}", "{home}/guest/serve"),
+            role="aside", setup=("{python}", "guest.py", "{home}/guest")),
     CLASSIC,
     replace(one_thread(CLASSIC), name="tuned", label="classic sample, tuned",
             environ=ONE_THREAD | TUNED),

@@ -25,8 +25,14 @@ bind = f"0.0.0.0:{settings.port}"
 workers = settings.workers
 # Greenlets keep /ping answering while a long request runs in gevent's thread pool.
 worker_class = "gevent"
-# The model is loaded once, before the workers fork, and its memory shared.
-preload_app = True
+# Several workers share the processors: a pool of threads in each would only fight for them.
+POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+for name in POOLS:
+    os.environ.setdefault(name, "1")
+# The model is loaded once, before the workers fork, and its memory shared. Not so where somebody
+# wants threads: those that loading starts do not outlast a fork, and libgomp waits for them for
+# ever.
+preload_app = all(os.environ[name] == "1" for name in POOLS)
 
 # A worker that has shown no sign of life for so long is replaced.
 timeout = settings.timeout_s
@@ -58,10 +64,6 @@ class Logger(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
 
 
 logger_class = Logger
-
-# Several workers share the processors: a pool of threads in each would only fight for them.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
 
 
 def write_json_error(client: socket.socket, status: int, reason: str, message: str) -> None:

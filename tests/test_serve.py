@@ -46,6 +46,34 @@ def predict(model_dir, columns):
             sum(range(1000))
     return columns["hold"]
 """
+# Fits while it is loaded: the workers are forked from a process that has used OpenMP's threads.
+GUEST = """
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_info
+
+from sagemaker_runtime.algorithm import Column, Schema
+
+SCHEMA = Schema(features=(Column("x", "number", example="0"), Column("y", "number", example="1")))
+HYPERPARAMETERS = ()
+
+
+def train(job):
+    raise NotImplementedError
+
+
+def load(model_dir):
+    x = np.arange(2000.0)
+    frame = pd.DataFrame({"x": x, "y": x % 7})
+    return HistGradientBoostingRegressor(max_iter=100).fit(frame, 3 * x)
+
+
+def predict(model, columns):
+    fares = model.predict(pd.DataFrame(columns))
+    threads = max(pool["num_threads"] for pool in threadpool_info())
+    return np.column_stack([fares, np.full(len(fares), threads)])
+"""
 CSV = {"Content-Type": "text/csv"}
 # Large enough to be worked on in a thread, so that the worker's other requests go on.
 HOLD = b"1\n" * 50_000
@@ -605,3 +633,28 @@ def test_a_path_too_long_for_a_socket(program: Path, model: Path) -> None:
     with _serve(program, model, TMPDIR=str(folder)) as serve:
         assert serve.wait() == ExitCode.BAD_SETTING
         assert serve.log("too long a path for a unix socket")
+
+
+@NGINX
+@pytest.mark.parametrize("threads", [None, "2"])
+def test_pandas_and_scikit_learn_serve_with_the_right_threads(shared, model, nginx, threads):
+    """
+    1. an algorithm fits with scikit-learn while it is loaded 2. sixteen callers ask at once.
+    Result: all are answered, with one thread in each pool of a library, or with as many as the
+    user says.
+    """
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        guest = assemble(Path(folder, "guest"), GUEST)
+        environ = {} if threads is None else {"OMP_NUM_THREADS": threads}
+        with _serve(guest, model, nginx=nginx, **environ) as serve:
+            serve.wait_for_ping()
+            with ThreadPoolExecutor(16) as pool:
+                bodies = [f"{row},{row % 7}\n".encode() for row in range(64)]
+                answers = list(
+                    pool.map(lambda body: serve.call("/invocations", body, headers=CSV), bodies)
+                )
+    for row, answer in enumerate(answers):
+        assert answer.status == 200, answer.body
+        fare, pool_threads = map(float, answer.body.split(b","))
+        assert abs(fare - 3 * row) < 200
+        assert pool_threads == float(threads or 1)
