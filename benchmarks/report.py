@@ -127,9 +127,14 @@ FLOORS = (
 )  # fmt: skip
 
 
-def _floors(medians: Medians) -> str:
+def _floors(medians: Medians, beside_others: bool = False) -> str:
+    """
+    Render the ratios, or only those beside what people would pick instead.
+    """
     rows = []
     for what, above, below, sign, bar in FLOORS:
+        if beside_others and not ("peer" in what or "classic" in what):
+            continue
         value, over = medians.term(above), medians.term(below) if below else 1.0
         rows.append((what, value / over if value and over else None, sign, float(bar)))
     return ratio_lines(rows)
@@ -290,9 +295,12 @@ def main() -> None:
             blocks[f"benchmark {name}"] = f"\n{render(results)}\n"
             if name == "serving":
                 CHART.write_text(chart(results))
-                picture = f"![{', '.join(title for title, _ in PANELS)}]({CHART.name})"
-                blocks[f"benchmark {name}"] += f"{picture}\n\n"
-                blocks["benchmark ratios"] = f"\n{_floors(Medians(results))}\n\n"
+                picture = f"![{', '.join(title for title, _ in PANELS)}]"
+                blocks[f"benchmark {name}"] += f"{picture}({CHART.name})\n\n"
+                ratios = _floors(Medians(results), beside_others=True)
+                blocks["benchmark ratios"] = (
+                    f"\n{ratios}\n\n{picture}({DOCS.name}/{CHART.name})\n\n"
+                )
     for page in PAGES:
         if page.is_file():
             text = page.read_text(encoding="utf-8")
