@@ -7,10 +7,12 @@ ARG BASE_IMAGE=public.ecr.aws/docker/library/debian:trixie-slim
 
 FROM ${BASE_IMAGE} AS system
 
+# libgomp1: OpenMP, which LightGBM's wheel takes from the system
 # nginx: takes slow clients off the workers; the plain package is smaller than nginx-light
 # python3: 3.13, also the virtual environment's
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
+        libgomp1 \
         nginx \
         python3 \
     && rm -rf /var/cache/apt/* /var/lib/apt/lists/*

@@ -20,7 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "container"))
 
 from taxi_fare import cleaning, features, geography, reading
-from taxi_fare.estimator import fit_in_steps, make_estimator
+from taxi_fare.estimator import make_estimator, precision, pull_outliers
 from taxi_fare.hyperparameters import HYPERPARAMETERS
 from taxi_fare.predictor import obey_rules
 from taxi_fare.schema import FARE
@@ -62,9 +62,7 @@ def main() -> None:
         try:
             defaults[name] = type(defaults[name])(value)
         except (KeyError, ValueError):
-            parser.error(
-                f"--set {setting}: expected NAME=NUMBER, NAME one of {', '.join(defaults)}"
-            )
+            parser.error(f"--set {setting}: expected NAME=VALUE, NAME one of {', '.join(defaults)}")
     clip = defaults.pop("clip")
 
     with tempfile.TemporaryDirectory() as channel:
@@ -81,8 +79,9 @@ def main() -> None:
         fit, judge = fold != number, (fold == number) & core
         started, cpu = time.perf_counter(), time.process_time()
         estimator = make_estimator(**defaults)
-        for _ in fit_in_steps(estimator, matrix[fit], fares[fit], clip=clip):
-            pass
+        learned = matrix[fit].astype(precision(estimator))
+        targets = pull_outliers(learned, fares[fit], clip=clip, seed=defaults["seed"])
+        estimator.fit(learned, targets)
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
         # Cleaned rows are usable, so the typical fare is never asked for.
         every = np.ones(judge.sum(), dtype=bool)

@@ -2,10 +2,10 @@
 """
 Measures training against the script that one writes with pandas and scikit-learn.
 
-    python benchmarks/training.py [--rows N,...] [--rounds N] [--growth]
+    python benchmarks/training.py [--rows N,...] [--rounds N] [--growth] [--only NAME,...]
 
 Each subject runs in a process of its own, in turn with the others; peak memory is the largest
-resident size of that process.
+resident size of that process. A fifth of the rows is a file of its own, on which all judge.
 """
 
 import argparse
@@ -32,8 +32,8 @@ LONGEST_S = 4 * 3600
 READ = """\
 import sys
 from pathlib import Path
-from taxi_fare import features, reading
-features.build(reading.read(Path(sys.argv[1])))
+from taxi_fare import blocks, reading
+blocks.matrix(reading.read(Path(sys.argv[1])))
 """
 CHOICES = """\
 from taxi_fare import HYPERPARAMETERS
@@ -45,7 +45,7 @@ print(*choices.get("estimator", []))
 @dataclass(frozen=True)
 class Subject:
     """
-    One way to read or train; {csv}, {channel} and {root} stand for where the rows are.
+    One way to read or train; {data} stands for the folder with the rows of both channels.
     """
 
     name: str
@@ -73,29 +73,29 @@ def subjects() -> list[Subject]:
         [sys.executable, "-c", CHOICES], cwd=CONTAINER, capture_output=True, text=True, check=True
     ).stdout.split()
     train = (sys.executable, str(CONTAINER / "train"))
-    script = (sys.executable, str(PEERS / "pandas_training.py"))
+    script = (sys.executable, str(PEERS / "pandas_training.py"), "{data}")
     return [
-        Subject("read", "reading and features, ours", (sys.executable, "-c", READ, "{channel}")),
-        Subject("pandas read", "reading and features, pandas", (*script, "read", "{csv}")),
-        Subject("train", "training, ours", train),
-        Subject("pandas train", "training, pandas and scikit-learn", (*script, "train", "{csv}")),
+        Subject("read", "reading and features, ours", (sys.executable, "-c", READ, "{data}")),
+        Subject("pandas read", "reading and features, pandas", (*script, "read")),
         *(
-            Subject(f"train {name}", f"training, ours, {name}", train, {"estimator": name})
-            for name in listed[1:]
+            subject
+            for name in listed
+            for subject in (
+                Subject(f"train {name}", f"training, ours, {name}", train, {"estimator": name}),
+                Subject(f"pandas {name}", f"training, pandas and {name}", (*script, name)),
+            )
         ),
     ]
 
 
-def run(subject: Subject, csv: Path) -> Run:
+def run(subject: Subject, data: Path) -> Run:
     """
-    Run a subject on the rows of a file; ends the program with its output when it fails.
+    Run a subject on the rows in a folder; ends the program with its output when it fails.
     """
     with tempfile.TemporaryDirectory(prefix="training-") as folder:
         root = Path(folder)
-        channel = root / "input/data/training"
-        channel.mkdir(parents=True)
-        (channel / csv.name).symlink_to(csv)
-        (root / "input/config").mkdir()
+        (root / "input/config").mkdir(parents=True)
+        (root / "input/data").symlink_to(data)
         hyperparameters = root / "input/config/hyperparameters.json"
         hyperparameters.write_text(json.dumps(subject.hyperparameters))
         # As in this project's image; without it scikit-learn's threads fight where others run too.
@@ -104,7 +104,7 @@ def run(subject: Subject, csv: Path) -> Run:
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONPATH": f"{CONTAINER}:{PEERS}",
         }
-        command = [part.format(csv=csv, channel=channel) for part in subject.command]
+        command = [part.replace("{data}", str(data)) for part in subject.command]
         with (root / "log").open("w+") as log:
             began = time.perf_counter()
             process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
@@ -133,9 +133,21 @@ def _wait(process: subprocess.Popen[bytes]) -> tuple[Any, int]:
         time.sleep(0.02)
 
 
+def simulate(rows: int, data: Path) -> None:
+    """
+    Write simulated trips as the channels training and validation.
+    """
+    for seed, (channel, share) in enumerate((("training", 0.8), ("validation", 0.2)), 1):
+        (data / channel).mkdir(parents=True, exist_ok=True)
+        arguments = ["--rows", str(round(rows * share)), "--seed", str(seed)]
+        out = ["--out", str(data / channel / "trips.csv")]
+        command = [sys.executable, "-m", "taxi_fare.simulation", *arguments, *out]
+        subprocess.run(command, cwd=CONTAINER, check=True)
+
+
 def ratios(runs: dict[tuple[int, str], list[Run]]) -> Iterator[dict[str, Any]]:
     """
-    Yield what the medians come to against pandas', with the floor for each.
+    Yield what the medians come to against pandas' and as the rows grow, with the floor for each.
     """
 
     def seconds(rows: int, name: str) -> float:
@@ -148,31 +160,47 @@ def ratios(runs: dict[tuple[int, str], list[Run]]) -> Iterator[dict[str, Any]]:
         return runs[rows, name][-1].rmse or float("nan")
 
     def ratio(what: str, value: float, sign: str, bar: float) -> dict[str, Any]:
-        return {"what": f"{rows / 1e6:g} million rows, {what}", "value": value, "sign": sign,
-                "bar": bar}  # fmt: skip
+        return {"what": what, "value": value, "sign": sign, "bar": bar}
 
-    for rows in sorted({rows for rows, name in runs if name == "pandas train"}):
-        yield ratio("reading and features: pandas / ours",
-                    seconds(rows, "pandas read") / seconds(rows, "read"), "≥", 10)  # fmt: skip
-        for name in sorted({name for r, name in runs if r == rows and name.startswith("train")}):
-            chosen = name.removeprefix("train").strip()
-            who = f"ours with {chosen}" if chosen else "ours"
-            yield ratio(f"training: pandas / {who}",
-                        seconds(rows, "pandas train") / seconds(rows, name), "≥", 1.5)  # fmt: skip
-            yield ratio(f"peak memory: {who} / pandas",
-                        peak(rows, name) / peak(rows, "pandas train"), "≤",
-                        0.4 if chosen == "lightgbm" else 0.6)  # fmt: skip
-            yield ratio(f"validation RMSE: {who} / pandas",
-                        error(rows, name) / error(rows, "pandas train"), "≤", 1)  # fmt: skip
+    sizes = sorted({rows for rows, _ in runs})
+    for rows in sizes:
+        size = f"{rows / 1e6:g} million rows"
+        if (rows, "read") in runs and (rows, "pandas read") in runs:
+            yield ratio(f"{size}, reading and features: pandas / ours",
+                        seconds(rows, "pandas read") / seconds(rows, "read"), "≥", 10)  # fmt: skip
+        for ours in [name for r, name in runs if r == rows and name.startswith("train ")]:
+            chosen = ours.removeprefix("train ")
+            theirs = f"pandas {chosen}"
+            if (rows, theirs) in runs:
+                yield ratio(f"{size}, training with {chosen}: pandas / ours",
+                            seconds(rows, theirs) / seconds(rows, ours), "≥", 1.5)  # fmt: skip
+                yield ratio(f"{size}, validation RMSE with {chosen}: ours / pandas",
+                            error(rows, ours) / error(rows, theirs), "≤", 1)  # fmt: skip
+            if (rows, "pandas scikit-learn") in runs:
+                least = 0.4 if chosen == "lightgbm" else 0.6
+                yield ratio(f"{size}, peak memory: ours with {chosen} / pandas and scikit-learn",
+                            peak(rows, ours) / peak(rows, "pandas scikit-learn"),
+                            "≤", least)  # fmt: skip
+    # Linear growth: a row more costs at the end what it costs at the beginning.
+    for name in {name: None for _, name in runs if len(sizes) > 3}:
+        for what, figure in (("seconds", seconds), ("MB", peak)):
+            first, last = (
+                (figure(more, name) - figure(fewer, name)) / (more - fewer)
+                for fewer, more in (sizes[:3:2], sizes[-2:])
+            )
+            yield ratio(f"{name}: {what} per row, {sizes[-2] / 1e6:g} to {sizes[-1] / 1e6:g} / "
+                        f"{sizes[0] / 1e6:g} to {sizes[2] / 1e6:g} million rows",
+                        last / first, "≤", 1.1)  # fmt: skip
 
 
 def main() -> None:
     """
-    Measure, print the ratios and tables, keep the figures of a run without --rows.
+    Measure, print the ratios and tables, keep the figures of a run without --rows and --only.
     """
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("--rows", metavar="N,...")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", metavar="NAME,...", help="such as 'read,train lightgbm'")
     parser.add_argument(
         "--growth",
         action="store_true",
@@ -182,20 +210,26 @@ def main() -> None:
     sizes: tuple[int, ...] = GROWTH_ROWS if options.growth else ROWS
     if options.rows:
         sizes = tuple(int(rows) for rows in options.rows.split(","))
-    chosen = [s for s in subjects() if not options.growth or s.name.startswith("train")]
+    chosen = [s for s in subjects() if not options.growth or s.name.startswith("train ")]
+    if options.only:
+        asked = options.only.split(",")
+        if unknown := set(asked) - {subject.name for subject in chosen}:
+            names = ", ".join(subject.name for subject in chosen)
+            parser.error(f"--only {', '.join(unknown)}: expected some of {names}")
+        chosen = [subject for subject in chosen if subject.name in asked]
     runs: dict[tuple[int, str], list[Run]] = {}
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         for rows in sizes:
-            csv = Path(folder) / "trips.csv"
-            simulate = [sys.executable, "-m", "taxi_fare.simulation", "--rows", str(rows)]
-            subprocess.run([*simulate, "--out", str(csv)], cwd=CONTAINER, check=True)
+            simulate(rows, Path(folder))
             for number in range(options.rounds):
                 for subject in chosen:
-                    done = run(subject, csv)
+                    done = run(subject, Path(folder))
                     runs.setdefault((rows, subject.name), []).append(done)
+                    millions = rows / 1e6
                     print(
                         f"{rows:,} rows, round {number + 1}, {subject.label}: "
-                        f"{done.seconds:.1f} s, {done.peak_mb:,.0f} MB",
+                        f"{done.seconds:.1f} s, {done.peak_mb:,.0f} MB; per million rows "
+                        f"{done.seconds / millions:.1f} s, {done.peak_mb / millions:,.0f} MB",
                         flush=True,
                     )
     labels = {subject.name: subject.label for subject in chosen}
@@ -215,7 +249,7 @@ def main() -> None:
     }
     print()
     print(report.training(results))
-    if not options.rows:
+    if not options.rows and not options.only:
         report.keep("growth" if options.growth else "training", results)
 
 

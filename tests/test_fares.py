@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import skops.io
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 
@@ -15,13 +16,22 @@ from sagemaker_runtime.columns import examples
 from sagemaker_runtime.errors import ModelError
 from taxi_fare import artifact, features, geography, simulation
 from taxi_fare.cleaning import clean
-from taxi_fare.estimator import fit_in_steps, make_estimator
+from taxi_fare.estimator import fit, make_estimator, pull_outliers
 from taxi_fare.hyperparameters import HYPERPARAMETERS
 from taxi_fare.tariff import FLAG_FALL
+from taxi_fare.trees import from_estimator
 
 REAL = TOP.parent / "shared/data/nyc_taxi/train.csv.gz"
 METADATA = {"typical_fare": 8.1}
-SMALL = {"rounds": 20, "leaves": 15, "learning_rate": 0.2, "min_leaf": 20, "l2": 1.0, "seed": 0}
+SMALL = {
+    "estimator": "scikit-learn",
+    "rounds": 20,
+    "leaves": 15,
+    "learning_rate": 0.2,
+    "min_leaf": 20,
+    "l2": 1.0,
+    "seed": 0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +44,7 @@ def trips():
 def folder(trips, tmp_path_factory):
     """A folder with the files of a small model."""
     folder = tmp_path_factory.mktemp("model")
-    estimator = make_estimator(**SMALL)
-    for _ in fit_in_steps(estimator, features.build(trips), trips["fare_amount"], clip=8.0):
-        pass
+    estimator = make_estimator(**SMALL).fit(features.build(trips), trips["fare_amount"])
     artifact.save(folder, estimator, METADATA)
     return folder
 
@@ -148,7 +156,7 @@ def test_another_regressor_of_trees_is_served_alike(trips, tmp_path):
     """Whoever exchanges the estimator needs to change nothing else."""
     matrix = features.build(trips)
     forest = RandomForestRegressor(n_estimators=5, max_depth=6, random_state=0)
-    assert list(fit_in_steps(forest, matrix, trips["fare_amount"], clip=8.0)) == [1]
+    fit(forest, matrix, trips["fare_amount"], lambda rounds, model: True)
     artifact.save(tmp_path, forest, METADATA)
     served = taxi_fare.load(tmp_path).trees.predict(matrix)
     np.testing.assert_allclose(served, forest.predict(matrix), rtol=0, atol=1e-6)
@@ -161,36 +169,64 @@ def test_a_regressor_without_trees_is_refused(trips, tmp_path):
         artifact.save(tmp_path, line, METADATA)
 
 
-def test_the_fit_goes_on_from_step_to_step(trips):
-    """Every step adds rounds up to the number asked for, and each leaves a model that predicts."""
-    matrix = features.build(trips)
-    estimator = make_estimator(**SMALL)
-    errors = []
-    for rounds in fit_in_steps(estimator, matrix, trips["fare_amount"], steps=4, clip=8.0):
-        assert estimator.n_iter_ == rounds
-        errors.append(np.mean(np.abs(estimator.predict(matrix) - trips["fare_amount"])))
-    assert rounds == SMALL["rounds"]
-    assert len(errors) == 4
+BOTH = pytest.mark.parametrize("library", ["scikit-learn", "lightgbm"])
+
+
+@BOTH
+def test_a_fit_can_be_watched_and_stopped(trips, library):
+    """
+    1. each round shows the trees so far 2. the twelfth asks to stop.
+
+    Result: the estimator has twelve rounds, those of a fit that nobody watched.
+    """
+    matrix, errors = features.build(trips), []
+
+    def stop(rounds, model):
+        off = np.abs(from_estimator(model).predict(matrix) - trips["fare_amount"])
+        errors.append(np.mean(off))
+        assert len(errors) == rounds
+        return rounds == 12
+
+    stopped = make_estimator(**SMALL | {"estimator": library})
+    fit(stopped, matrix, trips["fare_amount"], stop)
+    assert len(errors) == 12
     assert errors == sorted(errors, reverse=True)
+    short = make_estimator(**SMALL | {"estimator": library, "rounds": 12})
+    short.fit(matrix, trips["fare_amount"])
+    assert stopped.predict(matrix).tobytes() == short.predict(matrix).tobytes()
+
+
+@BOTH
+def test_the_estimator_comes_back_from_its_file(trips, tmp_path, library):
+    """Whoever loads estimator.skops has what was fitted, with the parameters that were asked."""
+    matrix = features.build(trips)
+    estimator = make_estimator(**SMALL | {"estimator": library})
+    asked = estimator.get_params()
+    fit(estimator, matrix, trips["fare_amount"], lambda rounds, model: False)
+    artifact.save(tmp_path, estimator, METADATA)
+    file = tmp_path / "estimator.skops"
+    unknown = skops.io.get_untrusted_types(file=file)
+    assert all(name.startswith((library[:7], "sklearn.", "collections.")) for name in unknown)
+    loaded = skops.io.load(file, trusted=unknown)
+    assert loaded.get_params() == asked
+    assert loaded.predict(matrix).tobytes() == estimator.predict(matrix).tobytes()
 
 
 def test_a_mistyped_fare_hardly_moves_the_model(trips):
-    """With clipping, an absurd fare changes its neighbours' fares less than without."""
+    """With outliers pulled in, an absurd fare changes its neighbours' fares less than without."""
     matrix = features.build(trips)
     wrong = trips["fare_amount"].copy()
     wrong[::100] = 240.0
-    fares = {}
-    for name, targets, clip in (
-        ("right", trips["fare_amount"], 8.0),
-        ("clipped", wrong, 8.0),
-        ("plain", wrong, np.inf),
-    ):
-        estimator = make_estimator(**SMALL)
-        for _ in fit_in_steps(estimator, matrix, targets, clip=clip):
-            pass
-        fares[name] = estimator.predict(matrix)
-    off = {name: np.abs(fares[name] - fares["right"]).mean() for name in ("clipped", "plain")}
-    assert off["clipped"] < 0.6 * off["plain"]
+    fares = {
+        name: make_estimator(**SMALL).fit(matrix, targets).predict(matrix)
+        for name, targets in (
+            ("right", trips["fare_amount"]),
+            ("pulled", pull_outliers(matrix, wrong, clip=8.0, seed=0)),
+            ("plain", wrong),
+        )
+    }
+    off = {name: np.abs(fares[name] - fares["right"]).mean() for name in ("pulled", "plain")}
+    assert off["pulled"] < 0.6 * off["plain"]
 
 
 def test_it_is_as_accurate_as_promised_on_real_trips():

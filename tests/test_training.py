@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -254,11 +256,11 @@ def test_the_examples_train(tmp_path, example):
     assert files(tmp_path / "ml/model")
 
 
-@pytest.fixture(scope="module")
-def fares(tmp_path_factory):
+@pytest.fixture(scope="module", params=["scikit-learn", "lightgbm"])
+def fares(tmp_path_factory, request):
     """The fare model trained on the sample with few rounds: its root and its log."""
     root = tmp_path_factory.mktemp("fares")
-    write_hyperparameters(root, rounds=20)
+    write_hyperparameters(root, rounds=20, estimator=request.param)
     (root / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
     done = train(CONTAINER, root, CODE_REVISION="1234abc")
     assert done.returncode == ExitCode.OK, done.stderr
@@ -272,7 +274,7 @@ def test_the_fare_model_has_its_files(fares):
     metadata = json.loads((root / "model/metadata.json").read_text())
     assert metadata["hyperparameters"]["rounds"] == 20
     assert metadata["code_revision"] == "1234abc"
-    assert metadata["versions"]["scikit-learn"]
+    assert metadata["versions"][metadata["hyperparameters"]["estimator"]]
     assert len(metadata["data_sha256"]) == 64
     assert metadata["metrics"]["validation:rmse"] > 0
     assert files(root / "output/data") == ["evaluation.html", "metrics.json"]
@@ -280,8 +282,6 @@ def test_the_fare_model_has_its_files(fares):
 
 def test_the_metric_lines_are_caught(fares):
     """SageMaker's expressions find in the log the very figures of metrics.json."""
-    import re
-
     root, log = fares
     figures = json.loads((root / "output/data/metrics.json").read_text())
     assert set(figures) == {"validation:rmse", "validation:mae"}
@@ -293,7 +293,7 @@ def test_the_metric_lines_are_caught(fares):
 def test_the_same_data_and_hyperparameters_give_the_same_model(fares, tmp_path):
     """Training again yields the same bytes to serve."""
     root, _ = fares
-    write_hyperparameters(tmp_path, rounds=20)
+    shutil.copytree(root / "input/config", tmp_path / "input/config")
     (tmp_path / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
     done = train(CONTAINER, tmp_path, CODE_REVISION="1234abc")
     assert done.returncode == ExitCode.OK, done.stderr
@@ -301,14 +301,15 @@ def test_the_same_data_and_hyperparameters_give_the_same_model(fares, tmp_path):
         assert (tmp_path / "model" / name).read_bytes() == (root / "model" / name).read_bytes()
 
 
-def test_a_fare_job_stopped_midway_keeps_a_model_that_serves(tmp_path):
+@pytest.mark.parametrize("estimator", ["scikit-learn", "lightgbm"])
+def test_a_fare_job_stopped_midway_keeps_a_model_that_serves(tmp_path, estimator):
     """
     1. training reports its first rounds 2. SIGTERM arrives.
 
     Result: exit code 0 and a model of fewer rounds that loads.
     """
     root = tmp_path / "ml"
-    write_hyperparameters(root, rounds=200)
+    write_hyperparameters(root, rounds=1000, estimator=estimator)
     (root / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
     with subprocess.Popen(
         [sys.executable, CONTAINER / "train"],
@@ -322,7 +323,8 @@ def test_a_fare_job_stopped_midway_keeps_a_model_that_serves(tmp_path):
         process.send_signal(signal.SIGTERM)
         log, _ = process.communicate(timeout=120)
     assert process.returncode == ExitCode.OK
-    assert "asked to stop: the model of " in log
+    (rounds,) = re.findall(r"asked to stop: the model of (\d+) rounds is kept", log)
+    assert int(rounds) < 1000
     assert find_algorithm().load(root / "model").typical_fare > 0
 
 

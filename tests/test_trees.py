@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lightgbm import LGBMRegressor
 from sklearn.ensemble import (
     ExtraTreesRegressor,
     GradientBoostingRegressor,
@@ -163,6 +164,7 @@ def test_features_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
         GradientBoostingRegressor(n_estimators=20, random_state=0),
         RandomForestRegressor(n_estimators=7, random_state=0),
         ExtraTreesRegressor(n_estimators=7, random_state=0),
+        LGBMRegressor(n_estimators=20, random_state=0, verbose=-1),
     ],
     ids=lambda estimator: type(estimator).__name__,
 )
@@ -172,11 +174,22 @@ def test_the_trees_predict_what_their_estimator_does(estimator: Any) -> None:
     # Forests round features to single precision; these numbers are exact in it.
     features = rng.integers(-50, 50, size=(400, WIDTH)) / 8
     target = features[:, 0] * features[:, 1] + rng.normal(size=400)
-    if isinstance(estimator, HistGradientBoostingRegressor):
+    if isinstance(estimator, HistGradientBoostingRegressor | LGBMRegressor):
         features[rng.random(features.shape) < 0.1] = np.nan
     estimator.fit(features, target)
     trees = from_estimator(estimator)
     assert trees.predict(features) == pytest.approx(estimator.predict(features), abs=1e-11)
+
+
+def test_a_value_that_lightgbm_never_missed_counts_as_its_estimator_says() -> None:
+    """Without missing values to learn from, LightGBM takes one for zero, and so do the trees."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(400, WIDTH))
+    estimator = LGBMRegressor(n_estimators=20, random_state=0, verbose=-1)
+    estimator.fit(features, features[:, 0] * features[:, 1])
+    features[rng.random(features.shape) < 0.3] = np.nan
+    predicted = from_estimator(estimator).predict(features)
+    assert predicted == pytest.approx(estimator.predict(features), abs=1e-11)
 
 
 def test_an_estimator_without_trees_is_refused() -> None:

@@ -2,7 +2,7 @@
 What happens to bad training rows, and which rows are kept for validation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from sagemaker_runtime.algorithm import Columns
 from sagemaker_runtime.errors import DataError
-from taxi_fare import geography
+from taxi_fare import blocks, geography
 from taxi_fare.schema import FARE, SCHEMA
 from taxi_fare.tariff import FLAG_FALL
 
@@ -182,9 +182,41 @@ def clean(columns: Columns) -> tuple[Columns, Report]:
 
     Raises DataError when fewer than 100 rows are left.
     """
-    rows = len(columns[FARE.name])
-    keep = np.ones(rows, dtype=bool)
-    counts = []
+    met = np.zeros(len(RULES), np.int64)
+
+    def kept() -> Iterator[Columns]:
+        for rows, counts in blocks.in_order(_clean, blocks.cut(columns)):
+            met[:] += counts
+            yield rows
+
+    cleaned = blocks.join(kept())
+    report = Report(
+        rows_read=len(columns[FARE.name]),
+        rows_kept=len(cleaned[FARE.name]),
+        counts=tuple(
+            Count(rule.name, rule.action, rows, rule.description)
+            for rule, rows in zip(RULES, met.tolist(), strict=True)
+        ),
+    )
+    if report.rows_kept < FEWEST_ROWS:
+        bad = "; ".join(
+            f"{count.rows} {count.action}: {count.description}"
+            for count in report.counts
+            if count.rows
+        )
+        raise DataError(
+            f"{report.rows_kept} of {report.rows_read} rows are left after cleaning; expected at "
+            f"least {FEWEST_ROWS}. Give more rows or mend these: {bad or 'none was bad'}."
+        )
+    return cleaned, report
+
+
+def _clean(columns: Columns) -> tuple[Columns, list[int]]:
+    """
+    Return the rows that are left, and how many rows each of RULES met.
+    """
+    keep = np.ones(len(columns[FARE.name]), dtype=bool)
+    met = []
     for rule in RULES:
         found = rule.finds(columns)
         if rule.mends:
@@ -192,17 +224,8 @@ def clean(columns: Columns) -> tuple[Columns, Report]:
         else:
             found &= keep
             keep &= ~found
-        counts.append(Count(rule.name, rule.action, int(found.sum()), rule.description))
-    report = Report(rows, int(keep.sum()), tuple(counts))
-    if report.rows_kept < FEWEST_ROWS:
-        met = "; ".join(
-            f"{count.rows} {count.action}: {count.description}" for count in counts if count.rows
-        )
-        raise DataError(
-            f"{report.rows_kept} of {rows} rows are left after cleaning; expected at least "
-            f"{FEWEST_ROWS}. Give more rows or mend these: {met or 'none was bad'}."
-        )
-    return {name: values[keep] for name, values in columns.items()}, report
+        met.append(int(found.sum()))
+    return {name: values[keep] for name, values in columns.items()}, met
 
 
 def split(columns: Columns, validation_fraction: float, seed: int) -> tuple[Columns, Columns]:

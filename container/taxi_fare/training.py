@@ -11,26 +11,31 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.inspection import permutation_importance
 
 from sagemaker_runtime.algorithm import Columns, TrainingJob
 from sagemaker_runtime.errors import ModelError, Stopped
-from taxi_fare import artifact, cleaning, evaluation, features, geography, reading
-from taxi_fare.estimator import fit_in_steps, make_estimator
+from taxi_fare import artifact, blocks, cleaning, evaluation, features, geography, reading
+from taxi_fare.estimator import fit, make_estimator, precision, pull_outliers
 from taxi_fare.metrics import METRICS
 from taxi_fare.predictor import obey_rules
 from taxi_fare.schema import FARE, SCHEMA
+from taxi_fare.trees import Trees, from_estimator
 
 # Dollars by which the saved model may differ from the trained one; sums of 300 trees, the same
 # numbers in another order, agree within 1e-12.
 TOLERANCE = 1e-6
-# Rows on which the importance of a feature is measured: enough for two digits in a second or two.
+# Rows on which the importance of a feature is measured, and how often: enough for two digits.
 IMPORTANCE_ROWS = 2_000
-LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "skops", "treelite")
+SHUFFLES = 3
+# Lines on the progress of a fit, and the validation rows that they judge by: two digits' worth.
+REPORTS = 10
+REPORT_ROWS = 100_000
+LIBRARIES = ("lightgbm", "numpy", "pyarrow", "scikit-learn", "skops", "treelite")
 
 
 def train(job: TrainingJob) -> None:
@@ -41,44 +46,48 @@ def train(job: TrainingJob) -> None:
     something else.
     """
     started = time.perf_counter()
-    fitted, held_out, report = _rows(job)
+    trips, held_out, report = _rows(job)
     fares = held_out[FARE.name]
-    print(f"training on {fitted[FARE.name].size:,} rows, validating on {fares.size:,}")
+    typical_fare = float(np.median(trips[FARE.name]))
+    facts = {
+        "Training rows": f"{trips[FARE.name].size:,}",
+        "Validation rows": f"{fares.size:,}",
+    }
+    print("training on {} rows, validating on {}".format(*facts.values()))
 
-    matrix = features.build(held_out)
-    estimator = _fitted(job, features.build(fitted), fitted[FARE.name], matrix, fares)
-    typical_fare = float(np.median(fitted[FARE.name]))
+    matrix = blocks.matrix(held_out)
+    estimator = _fitted(job, trips, matrix, fares)
     raw = estimator.predict(matrix)
     predicted = obey_rules(raw, geography.usable(held_out), typical_fare)
     results = evaluation.evaluate(fares, predicted, held_out)
     metrics = {name: results[name.removeprefix("validation:")] for name in METRICS}
 
+    facts |= {
+        "Training data (SHA-256)": _fingerprint(job.channels),
+        "Code revision": os.environ.get("CODE_REVISION", "unknown"),
+    }
     metadata = {
         "typical_fare": typical_fare,
         "schema": [asdict(column) for column in SCHEMA.features],
         "hyperparameters": dict(job.hyperparameters),
         "metrics": metrics,
         "cleaning": report.as_dict(),
-        "data_sha256": _fingerprint(job.channels),
+        "data_sha256": facts["Training data (SHA-256)"],
         "versions": {"python": platform.python_version()} | {n: version(n) for n in LIBRARIES},
-        "code_revision": os.environ.get("CODE_REVISION", "unknown"),
+        "code_revision": facts["Code revision"],
     }
     artifact.save(job.model_dir, estimator, metadata)
-    _verify(artifact.load(job.model_dir).trees.predict(matrix), raw)
+    trees = artifact.load(job.model_dir).trees
+    _verify(trees.predict(matrix), raw)
 
     for name, value in metrics.items():
         job.metric(name, value)
-    facts = {
-        "Training rows": f"{fitted[FARE.name].size:,}",
-        "Validation rows": f"{fares.size:,}",
-        "Training data (SHA-256)": metadata["data_sha256"],
-        "Code revision": metadata["code_revision"],
-        "Training time": f"{time.perf_counter() - started:.1f} s",
-    }
+    facts["Training time"] = f"{time.perf_counter() - started:.1f} s"
     try:
         (job.output_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
         if not job.stopping():  # the model is what the remaining seconds are for
-            importance = _importance(estimator, matrix, fares, job.hyperparameters["seed"])
+            few = slice(IMPORTANCE_ROWS)
+            importance = _importance(trees, matrix[few], fares[few], job.hyperparameters["seed"])
             page = evaluation.page(results, importance, report, job.hyperparameters, facts)
             (job.output_dir / "evaluation.html").write_text(page, encoding="utf-8")
     except OSError as error:
@@ -98,48 +107,53 @@ def _rows(job: TrainingJob) -> tuple[Columns, Columns, cleaning.Report]:
     return *cleaning.split(rows, parameters["validation_fraction"], parameters["seed"]), report
 
 
-def _fitted(
-    job: TrainingJob,
-    matrix: np.ndarray,
-    fares: np.ndarray,
-    held_out: np.ndarray,
-    held_out_fares: np.ndarray,
-) -> Any:
+def _fitted(job: TrainingJob, trips: Columns, matrix: np.ndarray, fares: np.ndarray) -> Any:
     """
-    Return the estimator fitted on ``matrix`` (rows, features), with fewer rounds when stopped.
+    Return the estimator fitted on ``trips``, which are given up, with fewer rounds when stopped.
+
+    Progress is judged by ``matrix`` (rows, features) and ``fares`` of held-out trips.
     """
     parameters = dict(job.hyperparameters)
     del parameters["validation_fraction"]
     clip = parameters.pop("clip")
+    rounds_asked = parameters["rounds"]
     estimator = make_estimator(**parameters)
     if job.stopping():
         raise Stopped("the job was asked to stop before there was a model.")
     started = time.perf_counter()
-    for rounds in fit_in_steps(estimator, matrix, fares, clip=clip):
-        error = evaluation.rmse(held_out_fares, estimator.predict(held_out))
-        seconds = time.perf_counter() - started
-        print(f"{seconds:5.1f} s  {rounds} rounds, validation RMSE {error:.3f} dollars")
-        if job.stopping():
+    fitted = blocks.matrix(trips, precision(estimator))
+    targets = pull_outliers(fitted, trips[FARE.name], clip=clip, seed=parameters["seed"])
+    trips.clear()  # memory for the fit
+
+    def stop(rounds: int, model: Any) -> bool:
+        stopping = job.stopping()
+        if stopping or rounds % ceil(rounds_asked / REPORTS) == 0:
+            predicted = from_estimator(model).predict(matrix[:REPORT_ROWS])
+            error = evaluation.rmse(fares[:REPORT_ROWS], predicted)
+            seconds = time.perf_counter() - started
+            print(f"{seconds:5.1f} s  {rounds} rounds, validation RMSE {error:.3f} dollars")
+        if stopping:
             print(f"asked to stop: the model of {rounds} rounds is kept")
-            break
+        return stopping
+
+    fit(estimator, fitted, targets, stop)
     return estimator
 
 
-def _importance(
-    estimator: Any, matrix: np.ndarray, fares: np.ndarray, seed: int
-) -> dict[str, float]:
+def _importance(trees: Trees, matrix: np.ndarray, fares: np.ndarray, seed: int) -> dict[str, float]:
     """
-    Return by how many dollars the RMSE grows when a feature's values are shuffled.
+    Return by how many dollars the RMSE grows when a feature's values are shuffled, on average.
     """
-    result = permutation_importance(
-        estimator,
-        matrix[:IMPORTANCE_ROWS],
-        fares[:IMPORTANCE_ROWS],
-        scoring="neg_root_mean_squared_error",
-        n_repeats=3,
-        random_state=seed,
-    )
-    return dict(zip(features.FEATURES, result.importances_mean.tolist(), strict=True))
+    random = np.random.default_rng(seed)
+    error = evaluation.rmse(fares, trees.predict(matrix))
+    importance = {}
+    for number, name in enumerate(features.FEATURES):
+        shuffled, errors = matrix.copy(), []
+        for _ in range(SHUFFLES):
+            random.shuffle(shuffled[:, number])
+            errors.append(evaluation.rmse(fares, trees.predict(shuffled)))
+        importance[name] = float(np.mean(errors)) - error
+    return importance
 
 
 def _verify(served: np.ndarray, trained: np.ndarray) -> None:

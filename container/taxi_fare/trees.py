@@ -19,7 +19,7 @@ from sagemaker_runtime.resources import cpus
 
 # Rows that walk takes at a time: the working arrays (rows x trees) stay within a processor's cache.
 ROWS_AT_ONCE = 256
-LESS_OR_EQUAL = 3  # treelite's code of the only comparison that scikit-learn's trees use
+LESS_OR_EQUAL = 3  # treelite's code of the only comparison that trees for numbers use
 LEAF = -1
 # Keeps every number that trees.c multiplies by its lanes within 32 bits.
 MOST_NODES = 2**28
@@ -270,14 +270,17 @@ def _processors() -> int:
 
 def from_estimator(estimator: Any) -> Trees:
     """
-    Take the trees out of a fitted scikit-learn regressor.
+    Take the trees out of a fitted regressor of scikit-learn or LightGBM, or of LightGBM's booster.
 
     Raises ValueError for an estimator that is not made of such trees.
     """
     import treelite
 
     try:
-        model = treelite.sklearn.import_model(estimator)
+        if type(estimator).__module__.startswith("lightgbm."):
+            model = treelite.frontend.from_lightgbm(getattr(estimator, "booster_", estimator))
+        else:
+            model = treelite.sklearn.import_model(estimator)
     except treelite.TreeliteError as error:
         raise ValueError(f"{type(estimator).__name__} holds no trees: {error}") from error
     header = model.get_header_accessor()

@@ -1,0 +1,77 @@
+"""
+Work on many rows: block by block, on all processors, so that the working arrays stay small.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from math import ceil
+from typing import Any, TypeVar
+
+import numpy as np
+
+from sagemaker_runtime.algorithm import Columns
+from sagemaker_runtime.resources import cpus
+from taxi_fare import features
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+ROWS = 1 << 16  # of a block: enough to spread the cost of a call, few enough for a cache
+
+
+def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """
+    Give ``work`` of each item in turn, computed in threads a few items ahead.
+    """
+    threads = ceil(cpus())
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[Result]] = deque()
+        for item in items:
+            ahead.append(pool.submit(work, item))
+            if len(ahead) > 2 * threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def cut(columns: Columns) -> Iterator[Columns]:
+    """
+    Give the columns in blocks of ROWS rows, at least one; nothing is copied.
+    """
+    rows = len(next(iter(columns.values())))
+    for start in range(0, max(rows, 1), ROWS):
+        yield {name: values[start : start + ROWS] for name, values in columns.items()}
+
+
+def join(parts: Iterable[Columns]) -> Columns:
+    """
+    Put blocks, at least one, together as they come.
+    """
+    parts = iter(parts)
+    whole = {name: values.copy() for name, values in next(parts).items()}
+    for part in parts:
+        for name, values in part.items():
+            # Lengthened in place, not joined at the end: nothing is in memory twice.
+            rows = len(whole[name])
+            whole[name].resize(rows + len(values), refcheck=False)
+            whole[name][rows:] = values
+    return whole
+
+
+def matrix(columns: Columns, precision: Any = np.float64) -> np.ndarray:
+    """
+    Return ``features.build`` of many rows, rounded to ``precision``.
+    """
+    rows = len(columns["pickup_datetime"])
+    built = np.empty((rows, len(features.FEATURES)), precision)
+
+    def fill(block: tuple[np.ndarray, Columns]) -> None:
+        place, trips = block
+        place[:] = features.build(trips)
+
+    # Written by the threads, as memory that is new takes longer to write than to compute.
+    places = (built[start : start + ROWS] for start in range(0, max(rows, 1), ROWS))
+    for _ in in_order(fill, zip(places, cut(columns), strict=True)):
+        pass
+    return built
