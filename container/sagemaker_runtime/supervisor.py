@@ -138,11 +138,12 @@ class Supervisor:
                     f"TMPDIR is {str(run.parent)!r}, too long a path for a unix socket; "
                     "expected a short one, such as /tmp."
                 )
-            configuration = self._configure_nginx(run, account)
         else:
             address = ("127.0.0.1", port)
             logger.info("nginx is not on PATH: gunicorn itself listens on port %s", port)
         self._spawn("gunicorn", self._gunicorn_command(run, account), run, account)
+        if self._nginx_path:  # while gunicorn loads the application
+            nginx = [self._nginx_path, *self._configure_nginx(run, account)]
         told = began
         while not _answers(address):
             self._turn(POLL_S)
@@ -153,7 +154,7 @@ class Supervisor:
                 told = time.monotonic()
                 logger.info("the application is still starting after %.0f s", told - began)
         if self._nginx_path:
-            self._spawn("nginx", [self._nginx_path, *configuration], run, account)
+            self._spawn("nginx", nginx, run, account)
         logger.info(
             "serving on port %s with %s workers after %.2f s",
             port,
@@ -194,8 +195,9 @@ class Supervisor:
             "timeout_s": self._settings.timeout_s,
             "proxy_timeout_s": self._settings.timeout_s + PROXY_MARGIN_S,
         }
-        file = run / "nginx.conf"
-        file.write_text(render((PROGRAM / "nginx.conf").read_text(), values))
+        file, template = run / "nginx.conf", (PROGRAM / "nginx.conf").read_text()
+        # A check listens too; at the port it would take requests that nobody answers.
+        file.write_text(render(template, values | {"port": f"unix:{run}/check.sock"}))
         # Opened for writing too: nginx then never waits for a reader nor meets a closed pipe.
         os.mkfifo(run / "nginx.log")
         self._nginx_log = os.open(run / "nginx.log", os.O_RDWR | os.O_NONBLOCK)
@@ -205,6 +207,7 @@ class Supervisor:
         )
         if check.returncode != 0:
             raise ChildDied(f"nginx refuses its configuration: {check.stderr.strip()}")
+        file.write_text(render(template, values))
         return options
 
     def _spawn(
