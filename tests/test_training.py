@@ -72,6 +72,26 @@ def write_hyperparameters(root: Path, **values: object) -> None:
     path.write_text(json.dumps({name: str(value) for name, value in values.items()}))
 
 
+def stopped(program: Path, root: Path, *, at: str, within_s: float) -> tuple[int, str]:
+    """
+    Send SIGTERM to a job when it prints ``at`` and a line to its stdin, and return its exit code
+    and what it prints from then on; fails when it takes longer than ``within_s``.
+    """
+    with subprocess.Popen(
+        [sys.executable, program / "train"],
+        env=os.environ | {"SAGEMAKER_BASE_DIR": str(root)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        while at not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        log, _ = process.communicate("x", timeout=within_s)
+    return process.returncode, log
+
+
 def train(program: Path, root: Path, *arguments: str, **environ: str):
     return subprocess.run(
         [sys.executable, program / "train", *arguments],
@@ -203,20 +223,7 @@ def test_sigterm_leaves_a_whole_model_or_none(toy, tmp_path, how, code, model):
     """
     root = tmp_path / "ml"
     write_hyperparameters(root, how=how)
-    with subprocess.Popen(
-        [sys.executable, toy / "train"],
-        env=os.environ | {"SAGEMAKER_BASE_DIR": str(root)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        while "fitting" not in process.stdout.readline():
-            assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        process.communicate("x", timeout=30)
-    assert process.returncode == code
+    assert stopped(toy, root, at="fitting", within_s=30)[0] == code
     assert (files(root / "model") if (root / "model").exists() else []) == model
 
 
@@ -311,18 +318,8 @@ def test_a_fare_job_stopped_midway_keeps_a_model_that_serves(tmp_path, estimator
     root = tmp_path / "ml"
     write_hyperparameters(root, rounds=1000, estimator=estimator)
     (root / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
-    with subprocess.Popen(
-        [sys.executable, CONTAINER / "train"],
-        env=os.environ | {"SAGEMAKER_BASE_DIR": str(root)},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        while " rounds, validation" not in process.stdout.readline():
-            assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        log, _ = process.communicate(timeout=120)
-    assert process.returncode == ExitCode.OK
+    code, log = stopped(CONTAINER, root, at=" rounds, validation", within_s=120)
+    assert code == ExitCode.OK
     (rounds,) = re.findall(r"asked to stop: the model of (\d+) rounds is kept", log)
     assert int(rounds) < 1000
     assert find_algorithm().load(root / "model").typical_fare > 0
