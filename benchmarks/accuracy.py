@@ -67,7 +67,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as channel:
         (Path(channel) / arguments.rows.name).symlink_to(arguments.rows.resolve())
-        columns, report = cleaning.clean(reading.read(Path(channel)))
+        columns, report = cleaning.clean(reading.batches(Path(channel)))
     print(*report.lines(), sep="\n")
     fares = columns[FARE.name]
     matrix = features.build(columns)

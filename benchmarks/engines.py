@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="rounds (default: %(default)s)")
     arguments = parser.parse_args()
 
-    trips, _ = cleaning.clean(reading.read(SAMPLE))
+    trips, _ = cleaning.clean(reading.batches(SAMPLE))
     matrix, fares = features.build(trips), trips[FARE.name]
     estimator = HistGradientBoostingRegressor(
         max_iter=arguments.trees, max_leaf_nodes=arguments.leaves, early_stopping=False

@@ -98,10 +98,11 @@ def run(subject: Subject, data: Path) -> Run:
         (root / "input/data").symlink_to(data)
         hyperparameters = root / "input/config/hyperparameters.json"
         hyperparameters.write_text(json.dumps(subject.hyperparameters))
-        # As in this project's image; without it scikit-learn's threads fight where others run too.
+        # As ``train`` sets them for itself; the script is given the same.
         environ = os.environ | {
             "SAGEMAKER_BASE_DIR": folder,
             "OMP_WAIT_POLICY": "PASSIVE",
+            "GOMP_SPINCOUNT": "1000",
             "PYTHONPATH": f"{CONTAINER}:{PEERS}",
         }
         command = [part.replace("{data}", str(data)) for part in subject.command]

@@ -41,7 +41,7 @@ def counted(report):
 
 def test_good_rows_pass_untouched():
     """Nothing is counted and no value changes where nothing is wrong."""
-    columns, report = clean(trips())
+    columns, report = clean([trips()])
     assert counted(report) == {}
     assert (report.rows_read, report.rows_kept) == (ROWS, ROWS)
     for name, values in trips().items():
@@ -67,7 +67,7 @@ def test_good_rows_pass_untouched():
 )
 def test_bad_rows_are_dropped_and_counted(rule, first):
     """Each kind of bad row is left out and counted by its own rule, the others stay."""
-    columns, report = clean(trips(**first))
+    columns, report = clean([trips(**first)])
     assert counted(report) == {rule: 1}
     assert report.rows_kept == ROWS - 1
     for name, values in trips().items():
@@ -91,7 +91,7 @@ def test_bad_rows_are_dropped_and_counted(rule, first):
 )
 def test_implausible_rows_stay(first):
     """What is odd but may be real is neither dropped nor changed."""
-    columns, report = clean(trips(**first))
+    columns, report = clean([trips(**first)])
     assert counted(report) == {}
     assert {name: columns[name][0] for name in first} == first
 
@@ -108,7 +108,7 @@ def test_implausible_rows_stay(first):
 def test_rows_are_repaired_and_counted(rule, first, mended):
     """Swapped coordinates and odd passenger counts are mended, in new arrays."""
     before = trips(**first)
-    columns, report = clean(before)
+    columns, report = clean([before])
     assert counted(report) == {rule: 1}
     assert report.rows_kept == ROWS
     assert {name: columns[name][0] for name in mended} == mended
@@ -117,14 +117,14 @@ def test_rows_are_repaired_and_counted(rule, first, mended):
 
 def test_a_dropped_row_is_counted_once():
     """Dropped rows add up: one that breaks several rules counts for the first of them."""
-    _, report = clean(trips(fare_amount=-1.0, pickup_latitude=0.0, dropoff_latitude=99.0))
+    _, report = clean([trips(fare_amount=-1.0, pickup_latitude=0.0, dropoff_latitude=99.0)])
     assert counted(report) == {"fare_too_low": 1}
     assert report.rows_read - report.rows_kept == 1
 
 
 def test_the_report_tells_what_was_met():
     """The log names the rules that met a row, with count and share; the JSON holds them all."""
-    _, report = clean(trips(fare_amount=300.0))
+    _, report = clean([trips(fare_amount=300.0)])
     lines = report.lines()
     assert lines[0] == "Cleaning kept 199 of 200 rows"
     assert "  dropped 1 (0.500%): fare above 250 dollars" in lines
@@ -140,9 +140,9 @@ def test_too_few_rows_stop_the_job():
     with pytest.raises(
         DataError, match=r"50 of 200 rows are left .* at least 100\. .* 150 dropped: fare below"
     ):
-        clean(columns)
+        clean([columns])
     with pytest.raises(DataError, match=r"99 of 99 .* none was bad"):
-        clean({name: values[:99] for name, values in trips().items()})
+        clean([{name: values[:99] for name, values in trips().items()}])
 
 
 def test_a_split_takes_its_share_and_loses_nothing():

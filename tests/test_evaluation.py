@@ -65,7 +65,7 @@ class Outline(HTMLParser):
 
 @pytest.fixture(scope="module")
 def cleaned():
-    return clean(simulate(5000, seed=1))
+    return clean([simulate(5000, seed=1)])
 
 
 @pytest.fixture(scope="module")

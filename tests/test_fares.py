@@ -22,7 +22,6 @@ from taxi_fare.tariff import FLAG_FALL
 from taxi_fare.trees import from_estimator
 
 REAL = TOP.parent / "shared/data/nyc_taxi/train.csv.gz"
-METADATA = {"typical_fare": 8.1}
 SMALL = {
     "estimator": "scikit-learn",
     "rounds": 20,
@@ -37,7 +36,11 @@ SMALL = {
 @pytest.fixture(scope="module")
 def trips():
     """Simulated trips without bad rows."""
-    return clean(simulation.simulate(3_000, seed=5))[0]
+    return clean([simulation.simulate(3_000, seed=5)])[0]
+
+
+def save(folder, estimator):
+    artifact.save(folder, artifact.to_serve(estimator, 8.1), estimator, {})
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def folder(trips, tmp_path_factory):
     """A folder with the files of a small model."""
     folder = tmp_path_factory.mktemp("model")
     estimator = make_estimator(**SMALL).fit(features.build(trips), trips["fare_amount"])
-    artifact.save(folder, estimator, METADATA)
+    save(folder, estimator)
     return folder
 
 
@@ -135,7 +138,7 @@ def test_a_damaged_file_is_named(folder, tmp_path, name, content, words):
 def test_files_of_two_models_are_told_apart(folder, tmp_path, trips):
     """Trees and metadata of different jobs are not served together."""
     forest = RandomForestRegressor(n_estimators=2, max_depth=3, random_state=0)
-    artifact.save(tmp_path, forest.fit(features.build(trips), trips["fare_amount"]), METADATA)
+    save(tmp_path, forest.fit(features.build(trips), trips["fare_amount"]))
     (tmp_path / "metadata.json").write_bytes((folder / "metadata.json").read_bytes())
     with pytest.raises(ModelError, match="the files are of two models"):
         taxi_fare.load(tmp_path)
@@ -157,7 +160,7 @@ def test_another_regressor_of_trees_is_served_alike(trips, tmp_path):
     matrix = features.build(trips)
     forest = RandomForestRegressor(n_estimators=5, max_depth=6, random_state=0)
     fit(forest, matrix, trips["fare_amount"], lambda rounds, model: True)
-    artifact.save(tmp_path, forest, METADATA)
+    save(tmp_path, forest)
     served = taxi_fare.load(tmp_path).trees.predict(matrix)
     np.testing.assert_allclose(served, forest.predict(matrix), rtol=0, atol=1e-6)
 
@@ -166,7 +169,7 @@ def test_a_regressor_without_trees_is_refused(trips, tmp_path):
     """The message says which ones can be served."""
     line = LinearRegression().fit(features.build(trips), trips["fare_amount"])
     with pytest.raises(ModelError, match=r"LinearRegression holds no trees.*RandomForestRegressor"):
-        artifact.save(tmp_path, line, METADATA)
+        save(tmp_path, line)
 
 
 BOTH = pytest.mark.parametrize("library", ["scikit-learn", "lightgbm"])
@@ -203,7 +206,7 @@ def test_the_estimator_comes_back_from_its_file(trips, tmp_path, library):
     estimator = make_estimator(**SMALL | {"estimator": library})
     asked = estimator.get_params()
     fit(estimator, matrix, trips["fare_amount"], lambda rounds, model: False)
-    artifact.save(tmp_path, estimator, METADATA)
+    save(tmp_path, estimator)
     file = tmp_path / "estimator.skops"
     unknown = skops.io.get_untrusted_types(file=file)
     assert all(name.startswith((library[:7], "sklearn.", "collections.")) for name in unknown)

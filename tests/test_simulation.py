@@ -11,7 +11,7 @@ import pytest
 from project import SAMPLE
 from taxi_fare import geography
 from taxi_fare.cleaning import clean
-from taxi_fare.reading import read
+from taxi_fare.reading import batches, read
 from taxi_fare.simulation import main, simulate
 
 ROWS = 40_000
@@ -28,7 +28,7 @@ def raw():
 
 @pytest.fixture(scope="module")
 def trips(raw):
-    return clean(raw)[0]
+    return clean([raw])[0]
 
 
 def test_a_file_says_what_simulate_returns(tmp_path):
@@ -87,7 +87,7 @@ def test_bad_options_are_refused(capsys, options, message):
 
 def test_dirty_rows_come_in_their_shares(raw):
     """Zero coordinates, swapped ones and odd fares are as frequent as in the real files."""
-    _, report = clean(raw)
+    _, report = clean([raw])
     share = {count.rule: count.rows / ROWS for count in report.counts}
     assert share["coordinate_missing"] == pytest.approx(0.0196, abs=0.003)
     assert share["coordinate_outside"] == pytest.approx(0.0008, abs=0.0006)
@@ -157,6 +157,6 @@ def test_times_follow_the_city(trips):
 def test_the_sample_is_small_and_useful():
     """The files in the repository read and clean like any channel, and hold under 1.5 MB."""
     assert sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file()) < 1_500_000
-    _, report = clean(read(SAMPLE))
+    _, report = clean(batches(SAMPLE))
     assert report.rows_read == 24_000
     assert report.rows_kept > 23_000

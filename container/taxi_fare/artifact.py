@@ -29,26 +29,34 @@ class Model:
     typical_fare: float
 
 
-def save(folder: Path, estimator: Any, metadata: Mapping[str, Any]) -> None:
+def to_serve(estimator: Any, typical_fare: float) -> Model:
     """
-    Write the three files; ``metadata`` must hold ``typical_fare`` in dollars.
+    Make the model that serves out of a fitted estimator; ``typical_fare`` is in dollars.
 
     Raises ModelError for an estimator that is not made of trees.
     """
-    import skops.io
-
     try:
-        from_estimator(estimator).save(folder / TREES)
+        return Model(from_estimator(estimator), typical_fare)
     except ValueError as error:
         raise ModelError(
             f"{error}; expected a regressor of trees, such as HistGradientBoostingRegressor or "
             "RandomForestRegressor. Choose another in taxi_fare/estimator.py."
         ) from error
+
+
+def save(folder: Path, model: Model, estimator: Any, metadata: Mapping[str, Any]) -> None:
+    """
+    Write the three files.
+    """
+    import skops.io
+
+    model.trees.save(folder / TREES)
     skops.io.dump(estimator, folder / ESTIMATOR)
     facts = {
         "format": FORMAT,
         "features": list(FEATURES),
         "trees_sha256": sha256((folder / TREES).read_bytes()).hexdigest(),
+        "typical_fare": model.typical_fare,
         **metadata,
     }
     (folder / METADATA).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -29,7 +29,7 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
         ahead: deque[Future[Result]] = deque()
         for item in items:
             ahead.append(pool.submit(work, item))
-            if len(ahead) > 2 * threads:
+            if len(ahead) > threads:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
@@ -68,7 +68,7 @@ def matrix(columns: Columns, precision: Any = np.float64) -> np.ndarray:
 
     def fill(block: tuple[np.ndarray, Columns]) -> None:
         place, trips = block
-        place[:] = features.build(trips)
+        features.build(trips, out=place)
 
     # Written by the threads, as memory that is new takes longer to write than to compute.
     places = (built[start : start + ROWS] for start in range(0, max(rows, 1), ROWS))

@@ -2,7 +2,7 @@
 What happens to bad training rows, and which rows are kept for validation.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -176,22 +176,25 @@ RULES = (
 )
 
 
-def clean(columns: Columns) -> tuple[Columns, Report]:
+def clean(batches: Iterable[Columns]) -> tuple[Columns, Report]:
     """
-    Repair or drop bad rows by RULES; the arrays handed in stay as they are.
+    Repair or drop bad rows by RULES and put the batches together; they stay as they are.
 
     Raises DataError when fewer than 100 rows are left.
     """
     met = np.zeros(len(RULES), np.int64)
+    rows_read = 0
 
     def kept() -> Iterator[Columns]:
-        for rows, counts in blocks.in_order(_clean, blocks.cut(columns)):
-            met[:] += counts
-            yield rows
+        nonlocal met, rows_read
+        for rows, counts, cleaned in blocks.in_order(_clean, batches):
+            rows_read += rows
+            met += counts
+            yield cleaned
 
     cleaned = blocks.join(kept())
     report = Report(
-        rows_read=len(columns[FARE.name]),
+        rows_read=rows_read,
         rows_kept=len(cleaned[FARE.name]),
         counts=tuple(
             Count(rule.name, rule.action, rows, rule.description)
@@ -211,11 +214,12 @@ def clean(columns: Columns) -> tuple[Columns, Report]:
     return cleaned, report
 
 
-def _clean(columns: Columns) -> tuple[Columns, list[int]]:
+def _clean(columns: Columns) -> tuple[int, list[int], Columns]:
     """
-    Return the rows that are left, and how many rows each of RULES met.
+    Return how many rows there were, how many of them each of RULES met, and the rows that are left.
     """
-    keep = np.ones(len(columns[FARE.name]), dtype=bool)
+    rows = len(columns[FARE.name])
+    keep = np.ones(rows, dtype=bool)
     met = []
     for rule in RULES:
         found = rule.finds(columns)
@@ -225,7 +229,7 @@ def _clean(columns: Columns) -> tuple[Columns, list[int]]:
             found &= keep
             keep &= ~found
         met.append(int(found.sum()))
-    return {name: values[keep] for name, values in columns.items()}, met
+    return rows, met, {name: values[keep] for name, values in columns.items()}
 
 
 def split(columns: Columns, validation_fraction: float, seed: int) -> tuple[Columns, Columns]:

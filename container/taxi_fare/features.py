@@ -48,15 +48,21 @@ COLUMNS = (
 
 # Absurd coordinates in a request may overflow; the model's rules deal with such trips.
 @np.errstate(over="ignore", invalid="ignore")
-def build(columns: Columns) -> np.ndarray:
+def build(columns: Columns, out: np.ndarray | None = None) -> np.ndarray:
     """
     Turn trips with repaired coordinates into features, one row per trip in order.
 
     Needs pickup_datetime (datetime64[s], New York time), {pickup,dropoff}_{longitude,latitude}
     (degrees) and passenger_count. Returns float64 of shape (rows, len(FEATURES)); what cannot be
-    computed from a missing value is NaN.
+    computed from a missing value is NaN. ``out``, where given, is filled and returned; it may be of
+    less precision.
     """
-    return np.stack(compute(seconds(columns), *(columns[name] for name in COLUMNS)), axis=1)
+    made = compute(seconds(columns), *(columns[name] for name in COLUMNS))
+    if out is None:
+        out = np.empty((len(made[0]), len(made)))
+    for number, values in enumerate(made):
+        out[:, number] = values
+    return out
 
 
 def seconds(columns: Columns) -> np.ndarray:

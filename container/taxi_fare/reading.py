@@ -34,7 +34,7 @@ WITH_KEY = (KEY.name, *NAMES)
 # What a file may write for a missing value, besides nothing at all; pandas, R and SQL use these.
 MISSING = ("", "NaN", "nan", "NA", "NULL", "null")
 
-BLOCK = 4 << 20  # bytes that pyarrow parses at once; larger is not faster
+BLOCK = 2 << 20  # bytes that pyarrow parses at once; larger is not faster
 BATCH = 1 << 18  # rows read from Parquet at once
 
 NAT = np.datetime64("NaT", "s").astype(np.int64).item()
@@ -69,10 +69,13 @@ def read(channel: Path) -> Columns:
     DataError with file, row, column and value for a file that is not what it should be; rows
     count from 1, a header and blank lines not included.
     """
-    return blocks.join(_batches(channel))
+    return blocks.join(batches(channel))
 
 
-def _batches(channel: Path) -> Iterator[Columns]:
+def batches(channel: Path) -> Iterator[Columns]:
+    """
+    Give what ``read`` returns, some rows at a time.
+    """
     for path in data_files(channel, SUFFIXES):
         file = _File(path, str(path.relative_to(channel.parent)))
         rows = 0
@@ -81,6 +84,7 @@ def _batches(channel: Path) -> Iterator[Columns]:
             yield batch
         if rows == 0:
             file.refuse("holds no rows; expected at least one. Fill the file or remove it")
+    pa.default_memory_pool().release_unused()  # pyarrow would keep it for more to read
 
 
 class _File:

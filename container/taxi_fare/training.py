@@ -9,7 +9,9 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from importlib import import_module
 from importlib.metadata import version
 from math import ceil
 from pathlib import Path
@@ -19,22 +21,22 @@ import numpy as np
 
 from sagemaker_runtime.algorithm import Columns, TrainingJob
 from sagemaker_runtime.errors import ModelError, Stopped
-from taxi_fare import artifact, blocks, cleaning, evaluation, features, geography, reading
-from taxi_fare.estimator import fit, make_estimator, precision, pull_outliers
+from taxi_fare import artifact, blocks, cleaning, evaluation, features, reading
 from taxi_fare.metrics import METRICS
-from taxi_fare.predictor import obey_rules
+from taxi_fare.predictor import predict
 from taxi_fare.schema import FARE, SCHEMA
 from taxi_fare.trees import Trees, from_estimator
 
 # Dollars by which the saved model may differ from the trained one; sums of 300 trees, the same
 # numbers in another order, agree within 1e-12.
 TOLERANCE = 1e-6
-# Rows on which the importance of a feature is measured, and how often: enough for two digits.
+# Validation rows that the saved model is verified and the progress of a fit is judged by.
+SAMPLE_ROWS = 20_000
+# Of those, the ones on which the importance of a feature is measured, and how often: enough for
+# two digits.
 IMPORTANCE_ROWS = 2_000
 SHUFFLES = 3
-# Lines on the progress of a fit, and the validation rows that they judge by: two digits' worth.
-REPORTS = 10
-REPORT_ROWS = 100_000
+REPORTS = 10  # lines on the progress of a fit
 LIBRARIES = ("lightgbm", "numpy", "pyarrow", "scikit-learn", "skops", "treelite")
 
 
@@ -46,7 +48,10 @@ def train(job: TrainingJob) -> None:
     something else.
     """
     started = time.perf_counter()
-    trips, held_out, report = _rows(job)
+    with ThreadPoolExecutor(1) as meanwhile:  # reading leaves Python's lock free most of the time
+        imported = meanwhile.submit(_import_libraries, job.hyperparameters["estimator"])
+        trips, held_out, report = _rows(job)
+        imported.result()
     fares = held_out[FARE.name]
     typical_fare = float(np.median(trips[FARE.name]))
     facts = {
@@ -55,10 +60,10 @@ def train(job: TrainingJob) -> None:
     }
     print("training on {} rows, validating on {}".format(*facts.values()))
 
-    matrix = blocks.matrix(held_out)
-    estimator = _fitted(job, trips, matrix, fares)
-    raw = estimator.predict(matrix)
-    predicted = obey_rules(raw, geography.usable(held_out), typical_fare)
+    sample = blocks.matrix({name: values[:SAMPLE_ROWS] for name, values in held_out.items()})
+    estimator = _fitted(job, trips, sample, fares[:SAMPLE_ROWS])
+    model = artifact.to_serve(estimator, typical_fare)
+    predicted = np.concatenate([predict(model, rows) for rows in blocks.cut(held_out)])
     results = evaluation.evaluate(fares, predicted, held_out)
     metrics = {name: results[name.removeprefix("validation:")] for name in METRICS}
 
@@ -67,7 +72,6 @@ def train(job: TrainingJob) -> None:
         "Code revision": os.environ.get("CODE_REVISION", "unknown"),
     }
     metadata = {
-        "typical_fare": typical_fare,
         "schema": [asdict(column) for column in SCHEMA.features],
         "hyperparameters": dict(job.hyperparameters),
         "metrics": metrics,
@@ -76,9 +80,9 @@ def train(job: TrainingJob) -> None:
         "versions": {"python": platform.python_version()} | {n: version(n) for n in LIBRARIES},
         "code_revision": facts["Code revision"],
     }
-    artifact.save(job.model_dir, estimator, metadata)
+    artifact.save(job.model_dir, model, estimator, metadata)
     trees = artifact.load(job.model_dir).trees
-    _verify(trees.predict(matrix), raw)
+    _verify(trees.predict(sample), estimator.predict(sample))
 
     for name, value in metrics.items():
         job.metric(name, value)
@@ -87,32 +91,44 @@ def train(job: TrainingJob) -> None:
         (job.output_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
         if not job.stopping():  # the model is what the remaining seconds are for
             few = slice(IMPORTANCE_ROWS)
-            importance = _importance(trees, matrix[few], fares[few], job.hyperparameters["seed"])
+            importance = _importance(trees, sample[few], fares[few], job.hyperparameters["seed"])
             page = evaluation.page(results, importance, report, job.hyperparameters, facts)
             (job.output_dir / "evaluation.html").write_text(page, encoding="utf-8")
     except OSError as error:
         print(f"{job.output_dir} could not be written, the model is kept: {error}", file=sys.stderr)
 
 
+def _import_libraries(estimator: str) -> None:
+    """
+    Import what takes seconds, though nobody needs it before the rows are there.
+    """
+    for name in ("taxi_fare.estimator", "treelite", "skops.io"):
+        import_module(name)
+    if estimator == "lightgbm":
+        import_module(estimator)
+
+
 def _rows(job: TrainingJob) -> tuple[Columns, Columns, cleaning.Report]:
     """
     Return the cleaned rows to fit on, those to validate on, and what cleaning did to the former.
     """
-    rows, report = cleaning.clean(reading.read(job.channel("training")))
+    rows, report = cleaning.clean(reading.batches(job.channel("training")))
     print(*report.lines(), sep="\n")
     if "validation" in job.channels:
-        held_out, _ = cleaning.clean(reading.read(job.channels["validation"]))
+        held_out, _ = cleaning.clean(reading.batches(job.channels["validation"]))
         return rows, held_out, report
     parameters = job.hyperparameters
     return *cleaning.split(rows, parameters["validation_fraction"], parameters["seed"]), report
 
 
-def _fitted(job: TrainingJob, trips: Columns, matrix: np.ndarray, fares: np.ndarray) -> Any:
+def _fitted(job: TrainingJob, trips: Columns, sample: np.ndarray, fares: np.ndarray) -> Any:
     """
     Return the estimator fitted on ``trips``, which are given up, with fewer rounds when stopped.
 
-    Progress is judged by ``matrix`` (rows, features) and ``fares`` of held-out trips.
+    Progress is judged by ``sample`` (rows, features) and ``fares`` of held-out trips.
     """
+    from taxi_fare.estimator import fit, make_estimator, precision, pull_outliers
+
     parameters = dict(job.hyperparameters)
     del parameters["validation_fraction"]
     clip = parameters.pop("clip")
@@ -128,8 +144,7 @@ def _fitted(job: TrainingJob, trips: Columns, matrix: np.ndarray, fares: np.ndar
     def stop(rounds: int, model: Any) -> bool:
         stopping = job.stopping()
         if stopping or rounds % ceil(rounds_asked / REPORTS) == 0:
-            predicted = from_estimator(model).predict(matrix[:REPORT_ROWS])
-            error = evaluation.rmse(fares[:REPORT_ROWS], predicted)
+            error = evaluation.rmse(fares, from_estimator(model).predict(sample))
             seconds = time.perf_counter() - started
             print(f"{seconds:5.1f} s  {rounds} rounds, validation RMSE {error:.3f} dollars")
         if stopping:
