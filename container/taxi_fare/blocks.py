@@ -17,7 +17,7 @@ from taxi_fare import features
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-ROWS = 1 << 16  # of a block: enough to spread the cost of a call, few enough for a cache
+ROWS = 1 << 14  # of a block: enough to spread the cost of a call, few enough for a cache
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
