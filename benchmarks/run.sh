@@ -6,7 +6,8 @@ usage() {
   cat <<'TEXT'
 Usage: benchmarks/run.sh [--short] [--only NAME,...] [--rounds N] [--list]
 
-Without options: serving, batch, cold start and memory in three interleaved rounds, then training;
+Without options: serving, batch, cold start and memory in three interleaved rounds, then training,
+then its growth from 0.5 to 10 million rows in one round;
 writes benchmarks/results/*.json, the table and chart of docs/performance.md and README's figures.
 Takes hours, downloads some 2 GB once, and wants an otherwise idle machine with nginx and wrk.
 
@@ -44,6 +45,7 @@ fi
 
 "$python" "$top/benchmarks/serving.py" "$@"
 if [ "$publish" = yes ]; then
-  "$python" "$top/benchmarks/training.py"
+  "$python" "$top/benchmarks/training.py" "$@"
+  "$python" "$top/benchmarks/training.py" --growth --rounds 1
   "$python" "$top/benchmarks/report.py"
 fi
