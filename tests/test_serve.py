@@ -185,7 +185,7 @@ def _master(serve: ServeProcess, name: str) -> int:
     found = [
         pid
         for pid in _children(serve.process.pid)
-        if name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+        if name.encode() in Path(f"/proc/{pid}/comm").read_bytes()
     ]
     assert len(found) == 1, found
     return found[0]
