@@ -100,16 +100,19 @@ class Layout:
         """
         Read the plain rows that ``text``, which ends with a line feed, begins with.
         """
-        return self._scan(_functions().scan_csv, text, text.count(b"\n"))
+        return self._scan(_functions().scan_csv, text, b"\n")
 
     def scan_json(self, text: bytes, lines: bool) -> Rows:
         """
         Read the plain rows that ``text`` begins with: one per line, or with commas between.
         """
-        most = text.count(b"{" if self._has_keys else b"[")
-        return self._scan(_functions().scan_json, text, most, lines)
+        mark = b"{" if self._has_keys else b"["
+        return self._scan(_functions().scan_json, text, mark, lines)
 
-    def _scan(self, function: Callable[..., _Rows], text: bytes, most: int, *options: int) -> Rows:
+    def _scan(
+        self, function: Callable[..., _Rows], text: bytes, mark: bytes, *options: int
+    ) -> Rows:
+        most = _functions().scan_count(text, len(text), mark)
         cells = np.empty((len(self._kinds), most))
         rows = function(text, self._columns, self._width, cells.ctypes.data, most, *options)
         count = rows.count
@@ -126,6 +129,8 @@ def _functions() -> Any:
     given = (ctypes.c_char_p, pointer, size, pointer, size)
     try:
         library = ctypes.CDLL(str(LIBRARY))
+        library.scan_count.argtypes = (ctypes.c_char_p, size, ctypes.c_char)
+        library.scan_count.restype = size
         library.scan_csv.argtypes = given
         library.scan_json.argtypes = (*given, ctypes.c_int)
         library.scan_csv.restype = library.scan_json.restype = _Rows
