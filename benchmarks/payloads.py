@@ -81,7 +81,7 @@ def train(trips: Path, root: Path) -> None:
     channel.mkdir(parents=True)
     (channel / trips.name).symlink_to(trips)
     command = [sys.executable, str(CONTAINER / "train")]
-    variables = os.environ | {"SAGEMAKER_BASE_DIR": str(root), "OMP_WAIT_POLICY": "PASSIVE"}
+    variables = os.environ | {"SAGEMAKER_BASE_DIR": str(root)}
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"container/train failed:\n{done.stdout}{done.stderr}")

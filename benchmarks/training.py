@@ -33,7 +33,7 @@ READ = """\
 import sys
 from pathlib import Path
 from taxi_fare import blocks, reading
-blocks.matrix(reading.read(Path(sys.argv[1])))
+blocks.matrix(blocks.join(reading.batches(Path(sys.argv[1]))))
 """
 CHOICES = """\
 from taxi_fare import HYPERPARAMETERS

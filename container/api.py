@@ -43,11 +43,12 @@ ERROR_BYTES = 2048
 # a thread costs more than it saves.
 LARGE_BODY_BYTES = 64 * 1024
 
-# A larger body waits on disk, in nginx too, and is read in pieces: 10,000 rows of JSON fit in.
+# Bodies above this wait on disk and are read in pieces; 10,000 rows of JSON stay below. As
+# client_body_buffer_size in nginx.conf.
 IN_MEMORY_BYTES = 2 * 1024 * 1024
 
-# Threads for those, per worker: with more they fight for Python's lock. Three bodies of 45 MB at
-# once took 9 s with one thread, 15 s with two and 20 s with ten, and /ping waited 0.2 to 0.8 s.
+# Threads for large bodies, per worker: with more they fight for Python's lock. Three bodies of 45 MB
+# at once took 9 s with one thread, 15 s with two and 20 s with ten, and /ping waited 0.2 to 0.8 s.
 THREADS = 1
 
 # A model that needs longer than this for one row never runs on the event loop.

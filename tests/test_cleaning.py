@@ -48,6 +48,14 @@ def test_good_rows_pass_untouched():
         np.testing.assert_array_equal(columns[name], values)
 
 
+def test_batches_are_put_together():
+    """Rows follow in the order of the batches, and what was met in each adds up."""
+    columns, report = clean([trips(fare_amount=fare) for fare in (-1.0, 9.0, -1.0)])
+    assert counted(report) == {"fare_too_low": 2}
+    assert (report.rows_read, report.rows_kept) == (3 * ROWS, 3 * ROWS - 2)
+    assert np.flatnonzero(columns["fare_amount"] == 9.0).tolist() == [ROWS - 1]
+
+
 @pytest.mark.parametrize(
     ("rule", "first"),
     [

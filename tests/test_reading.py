@@ -13,7 +13,8 @@ import pytest
 
 from sagemaker_runtime.channels import data_files
 from sagemaker_runtime.errors import DataError
-from taxi_fare.reading import NAMES, read
+from taxi_fare import blocks
+from taxi_fare.reading import NAMES, batches
 
 HEADER = (
     "key,fare_amount,pickup_datetime,pickup_longitude,pickup_latitude,"
@@ -41,6 +42,10 @@ def put(channel, *lines, name="part.csv", encoding="utf-8"):
 def row_with(**values):
     cells = dict(zip(HEADER.split(","), ROW.split(","), strict=True)) | values
     return ",".join(cells.values())
+
+
+def read(channel):
+    return blocks.join(batches(channel))
 
 
 def refusal(channel):

@@ -21,6 +21,7 @@ from sagemaker_runtime.errors import ExitCode
 
 # Files in the model folder steer it: "wait" holds up loading, "release" ends held predictions.
 ALGORITHM = """
+import tempfile
 import time
 
 from sagemaker_runtime.algorithm import Column, Schema
@@ -36,6 +37,7 @@ def train(job):
 def load(model_dir):
     while (model_dir / "wait").exists():
         time.sleep(0.01)
+    (model_dir / "tempdir").write_text(tempfile.gettempdir())
     return model_dir
 
 
@@ -606,6 +608,21 @@ def test_an_arbitrary_user(program: Path, model: Path) -> None:
         assert serve.stop() == ExitCode.OK
 
 
+def test_gunicorn_is_set_apart(program: Path, model: Path) -> None:
+    """
+    1. serve answers
+    Result: gunicorn leads a process group of its own, so that Ctrl-C reaches serve alone, and keeps
+    temporary files in serve's folder.
+    """
+    with _serve(program, model, TMPDIR=str(model.parent)) as serve:
+        serve.wait_for_ping()
+        master = _master(serve, "gunicorn")
+        assert os.getpgid(master) == master
+        folder = Path((model / "tempdir").read_text())
+        assert folder.parent == model.parent
+        assert folder.name.startswith("serve-")
+
+
 def test_nothing_is_left_in_the_temporary_folder(program: Path, model: Path) -> None:
     """
     1. serve runs with a TMPDIR of its own and gets a body that nginx buffers on disk
@@ -616,7 +633,7 @@ def test_nothing_is_left_in_the_temporary_folder(program: Path, model: Path) -> 
     folder.mkdir()
     with _serve(program, model, TMPDIR=str(folder)) as serve:
         serve.wait_for_ping()
-        assert serve.call("/invocations", b"0\n" * 2**20, headers=CSV).status == 200
+        assert serve.call("/invocations", b"0\n" * 2**21, headers=CSV).status == 200
         assert len(list(folder.iterdir())) == 1
         assert serve.stop() == ExitCode.OK
         assert not list(folder.iterdir())

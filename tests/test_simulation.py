@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from project import SAMPLE
-from taxi_fare import geography
+from taxi_fare import blocks, geography
 from taxi_fare.cleaning import clean
-from taxi_fare.reading import batches, read
+from taxi_fare.reading import batches
 from taxi_fare.simulation import main, simulate
 
 ROWS = 40_000
@@ -37,7 +37,7 @@ def test_a_file_says_what_simulate_returns(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         main(["--rows", "3000", "--seed", "5", "--out", str(folder / name)])
-        columns = read(folder)
+        columns = blocks.join(batches(folder))
         for column, values in simulate(3000, seed=5).items():
             np.testing.assert_array_equal(columns[column], values)
 

@@ -409,3 +409,18 @@ def test_threads_work_under_gevent_and_after_a_fork(tmp_path: Path) -> None:
         "if child: sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n",
     )
     assert (done.returncode, done.stdout.split()[0]) == (0, "True"), done.stderr
+
+
+@compiled
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux alone has it")
+def test_threads_leave_the_callers_processors_alone(tmp_path: Path) -> None:
+    """With all processors and with one the bits are the same, and the caller keeps its own."""
+    done = run(
+        tmp_path,
+        "allowed = os.sched_getaffinity(0)\n"
+        "compare()\n"
+        "assert os.sched_getaffinity(0) == allowed\n"
+        "os.sched_setaffinity(0, {min(allowed)})\n"
+        "compare()\n",
+    )
+    assert (done.returncode, done.stdout.split()[0]) == (0, "True"), done.stderr

@@ -28,7 +28,7 @@ from sagemaker_runtime.scan import Layout, Rows, can_scan
 # bytes, so a body of 100 MB must not become strings at once; larger pieces are not faster.
 ROWS_AT_ONCE = 8192
 
-# Bytes that are scanned at a time, some 11,000 rows of CSV: each piece costs half a millisecond.
+# Bytes scanned at a time: 10,000 rows of CSV are one piece, and a piece costs half a millisecond.
 SCANNED_AT_ONCE = 768 * 1024
 
 # Bodies up to so many bytes are not scanned: for so few rows its preparations take longer.
@@ -83,9 +83,9 @@ def read_csv(body: IO[bytes], charset: str, schema: Schema) -> Iterator[Piece]:
     if can_scan(schema, charset):
         # Most requests are rows of just the features: whatever can be read as one is no header.
         # What begins with a letter cannot, so the text below a header is not scanned twice.
-        begins_with_name = body.read(1).isalpha()
+        begins_with_letter = body.read(1).isalpha()
         body.seek(start)
-        if not begins_with_name and (layout := _bare_layout(schema)):
+        if not begins_with_letter and (layout := _bare_layout(schema)):
             rows = yield from _plain_rows(body, layout)
             if rows:
                 width = len(schema.features)

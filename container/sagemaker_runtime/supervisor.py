@@ -144,8 +144,8 @@ class Supervisor:
 
     def _start(self, run: Path) -> None:
         """
-        Start gunicorn, and nginx once gunicorn listens, which it does when the application is
-        loaded; return when that answers, or early on a signal.
+        Start gunicorn, and nginx once gunicorn listens: with preload_app when the model is loaded,
+        otherwise before. Return when the application answers, or early on a signal.
         """
         account = _hand_over(run)
         port = self._settings.port
@@ -175,7 +175,8 @@ class Supervisor:
 
     def _wait_until(self, condition: Callable[[], bool]) -> bool:
         """
-        Wait for what gunicorn is to do; return False when a signal comes first.
+        Wait until the condition holds, and log that it takes long; return False when a signal comes
+        first.
         """
         told = self._began
         while not condition():
@@ -245,7 +246,7 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         pid = os.fork()
         if pid == 0:
-            os.close(signal.set_wakeup_fd(-1))
+            signal.set_wakeup_fd(-1)
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -253,7 +254,7 @@ class Supervisor:
             self._children["gunicorn"] = Forked(pid)
             os.setpgid(pid, 0)  # see _start_nginx
             return
-        gc.disable()  # as in gunicorn.conf.py, where it comes too late for gunicorn's own imports
+        gc.disable()  # what is imported stays; post_fork in gunicorn.conf.py enables it again
         if sys.platform == "linux":
             _end_with_parent()
             LIBC.prctl(PR_SET_NAME, b"gunicorn")  # what ps, top and pgrep show
@@ -261,7 +262,7 @@ class Supervisor:
             os.setgroups([])  # the workers would keep root's further groups
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.chdir(PROGRAM)
-        os.environ.update({**self._environ, "TMPDIR": str(run)})
+        os.environ.update(self._environ, TMPDIR=str(run))
         tempfile.tempdir = None  # or it would be the one that TMPDIR named before
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(line_buffering=True)
@@ -269,8 +270,8 @@ class Supervisor:
         from gunicorn.app import wsgiapp
 
         try:
-            wsgiapp.run()  # ends with SystemExit, in the workers too
-        except Exception:  # noqa: BLE001 - whatever the application raises while it is loaded
+            sys.exit(wsgiapp.run())
+        except Exception:  # noqa: BLE001 - main would take it for one of serve's own
             traceback.print_exc()
             sys.exit(ExitCode.UNEXPECTED)
 

@@ -32,11 +32,12 @@ def main(paths: Paths) -> ExitCode:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a killed job must not lose its last lines
-    # How long OpenMP's threads spin before they sleep; read when the library is loaded, which
-    # happens inside ``train``. To be woken every time doubled the time of a training, to spin for
-    # long as by default made it seven times as long where another one ran beside it.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    # OpenMP's threads spin a thousand turns, some microseconds, before they sleep. Those that sleep
+    # at once doubled the time of a training, those that spin on as by default made it seven times
+    # as long where another one ran beside it. Read when the library is loaded, inside ``train``.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     paths.failure.unlink(missing_ok=True)  # of an earlier run in the same folder
     try:
         with _sigterm_recorded() as signals:

@@ -22,7 +22,7 @@ FORMAT = 1  # raised when older code could misread the files
 @dataclass(frozen=True)
 class Model:
     """
-    A loaded model: ``trees`` score features, ``typical_fare`` answers where there are none.
+    What serves: ``trees`` score features, ``typical_fare`` answers where there are none.
     """
 
     trees: Trees

@@ -17,7 +17,9 @@ from taxi_fare import features
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-ROWS = 1 << 14  # of a block: enough to spread the cost of a call, few enough for a cache
+# Of a block: enough to spread the cost of a call, few enough that the allocator keeps the memory of
+# its arrays for the next one.
+ROWS = 1 << 14
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

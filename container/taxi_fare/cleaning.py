@@ -178,7 +178,8 @@ RULES = (
 
 def clean(batches: Iterable[Columns]) -> tuple[Columns, Report]:
     """
-    Repair or drop bad rows by RULES and put the batches together; they stay as they are.
+    Put batches together, bad rows repaired or dropped by RULES; the arrays handed in stay as they
+    are.
 
     Raises DataError when fewer than 100 rows are left.
     """

@@ -54,15 +54,11 @@ def build(columns: Columns, out: np.ndarray | None = None) -> np.ndarray:
 
     Needs pickup_datetime (datetime64[s], New York time), {pickup,dropoff}_{longitude,latitude}
     (degrees) and passenger_count. Returns float64 of shape (rows, len(FEATURES)); what cannot be
-    computed from a missing value is NaN. ``out``, where given, is filled and returned; it may be of
-    less precision.
+    computed from a missing value is NaN. ``out`` is filled and returned instead where given; it may
+    be float32.
     """
     made = compute(seconds(columns), *(columns[name] for name in COLUMNS))
-    if out is None:
-        out = np.empty((len(made[0]), len(made)))
-    for number, values in enumerate(made):
-        out[:, number] = values
-    return out
+    return np.stack(made, axis=1, out=out)
 
 
 def seconds(columns: Columns) -> np.ndarray:

@@ -58,9 +58,9 @@ class _Malformed(Exception):
     """
 
 
-def read(channel: Path) -> Columns:
+def batches(channel: Path) -> Iterator[Columns]:
     """
-    Read every data file below a channel's folder: the fare and the features, row after row.
+    Read every data file below a channel's folder: the fare and the features, some rows at a time.
 
     CSV files may have a header or none; without one the columns stand in Kaggle's order, key
     first or left out. With one, other columns are ignored. A number may be missing (NaN), a time
@@ -68,13 +68,6 @@ def read(channel: Path) -> Columns:
     competition's files say UTC and mean New York; fractions of a second are cut off. Raises
     DataError with file, row, column and value for a file that is not what it should be; rows
     count from 1, a header and blank lines not included.
-    """
-    return blocks.join(batches(channel))
-
-
-def batches(channel: Path) -> Iterator[Columns]:
-    """
-    Give what ``read`` returns, some rows at a time.
     """
     for path in data_files(channel, SUFFIXES):
         file = _File(path, str(path.relative_to(channel.parent)))
@@ -84,7 +77,7 @@ def batches(channel: Path) -> Iterator[Columns]:
             yield batch
         if rows == 0:
             file.refuse("holds no rows; expected at least one. Fill the file or remove it")
-    pa.default_memory_pool().release_unused()  # pyarrow would keep it for more to read
+    pa.default_memory_pool().release_unused()  # which would be kept for further files
 
 
 class _File:

@@ -30,7 +30,8 @@ from taxi_fare.trees import Trees, from_estimator
 # Dollars by which the saved model may differ from the trained one; sums of 300 trees, the same
 # numbers in another order, agree within 1e-12.
 TOLERANCE = 1e-6
-# Validation rows that the saved model is verified and the progress of a fit is judged by.
+# Validation rows, enough for two digits of an error, by which the progress of a fit is judged and
+# the saved model is verified.
 SAMPLE_ROWS = 20_000
 # Of those, the ones on which the importance of a feature is measured, and how often: enough for
 # two digits.
@@ -44,8 +45,8 @@ def train(job: TrainingJob) -> None:
     """
     Write the model to ``job.model_dir``, metrics and evaluation page to ``job.output_dir``.
 
-    Raises DataError for data that a user must mend, ModelError when the saved model predicts
-    something else.
+    Raises DataError for data that a user must mend, ModelError when the estimator holds no trees or
+    the saved model predicts something else.
     """
     started = time.perf_counter()
     with ThreadPoolExecutor(1) as meanwhile:  # reading leaves Python's lock free most of the time
@@ -100,12 +101,12 @@ def train(job: TrainingJob) -> None:
 
 def _import_libraries(estimator: str) -> None:
     """
-    Import what takes seconds, though nobody needs it before the rows are there.
+    Import the libraries that are needed once the rows are there; it takes seconds.
     """
     for name in ("taxi_fare.estimator", "treelite", "skops.io"):
         import_module(name)
     if estimator == "lightgbm":
-        import_module(estimator)
+        import_module("lightgbm")
 
 
 def _rows(job: TrainingJob) -> tuple[Columns, Columns, cleaning.Report]:
@@ -127,6 +128,7 @@ def _fitted(job: TrainingJob, trips: Columns, sample: np.ndarray, fares: np.ndar
 
     Progress is judged by ``sample`` (rows, features) and ``fares`` of held-out trips.
     """
+    # Not above: _import_libraries does it while rows are read.
     from taxi_fare.estimator import fit, make_estimator, precision, pull_outliers
 
     parameters = dict(job.hyperparameters)

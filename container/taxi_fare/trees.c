@@ -149,6 +149,7 @@ static void *work(void *argument)
 }
 
 #ifdef __linux__
+/* Once begun, a thread may move to any processor. */
 static void *work_anywhere(void *argument)
 {
     struct job *job = argument;
@@ -159,8 +160,8 @@ static void *work_anywhere(void *argument)
 
 /*
  * Start a thread, on another processor than this one: Linux often begins a thread where its creator
- * runs, and for milliseconds leaves both there although another processor is idle. With that, two
- * threads took 15 to 25 ms for 10,000 rows instead of 12. Later the thread may move.
+ * runs, and for milliseconds leaves both there although another processor is idle. So two threads
+ * took 15 to 25 ms for 10,000 rows instead of 12.
  */
 static int start(pthread_t *thread, struct job *job)
 {
