@@ -47,7 +47,7 @@ LARGE_BODY_BYTES = 64 * 1024
 # client_body_buffer_size in nginx.conf.
 IN_MEMORY_BYTES = 2 * 1024 * 1024
 
-# Threads for large bodies, per worker: with more they fight for Python's lock. Three bodies of 45 MB
+# Threads for large bodies in a worker: more fight for Python's lock. Three bodies of 45 MB
 # at once took 9 s with one thread, 15 s with two and 20 s with ten, and /ping waited 0.2 to 0.8 s.
 THREADS = 1
 
