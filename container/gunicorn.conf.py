@@ -19,7 +19,7 @@ from gunicorn.config import Config
 from gunicorn.workers.base import Worker
 
 from sagemaker_runtime.logs import logging_config
-from sagemaker_runtime.settings import Settings
+from sagemaker_runtime.settings import THREAD_POOLS, Settings, preloads
 
 settings = Settings.from_environ(os.environ)
 
@@ -29,15 +29,11 @@ workers = settings.workers
 # Greenlets keep /ping answering while a long request runs in gevent's thread pool.
 worker_class = "gevent"
 # Several workers share the processors: a pool of threads in each would only fight for them.
-POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-for name in POOLS:
+for name in THREAD_POOLS:
     os.environ.setdefault(name, "1")
 # Threads that wait in a loop for their next task take the processors from the other workers.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-# The model is loaded once, before the workers fork, and its memory shared. Not so where somebody
-# wants threads: those that loading starts do not outlast a fork, and libgomp waits for them for
-# ever.
-preload_app = all(os.environ[name] == "1" for name in POOLS)
+preload_app = preloads(os.environ)
 
 # A worker that has shown no sign of life for so long is replaced.
 timeout = settings.timeout_s

@@ -35,9 +35,9 @@ def train(job):
 
 
 def load(model_dir):
+    (model_dir / "tempdir").write_text(tempfile.gettempdir())
     while (model_dir / "wait").exists():
         time.sleep(0.01)
-    (model_dir / "tempdir").write_text(tempfile.gettempdir())
     return model_dir
 
 
@@ -237,16 +237,25 @@ def test_start_and_stop(nginx: bool, program: Path, model: Path) -> None:
         assert not serve.is_listening()
 
 
-@NGINX
-def test_not_open_before_the_application_answers(nginx: bool, program: Path, model: Path) -> None:
+@pytest.mark.parametrize(
+    ("nginx", "threads"),
+    [
+        pytest.param(True, "1", marks=pytest.mark.needs("nginx")),
+        pytest.param(True, "2", marks=pytest.mark.needs("nginx")),
+        (False, "1"),
+    ],
+)
+def test_not_open_before_the_application_answers(
+    nginx: bool, threads: str, program: Path, model: Path
+) -> None:
     """
-    1. serve starts, the model takes its time to load
+    1. serve starts, the model takes its time to load, once for all workers or in each of them
     2. the model is loaded
     Result: the port refuses connections until then, so no ping is answered with 502; then 200.
     """
     (model / "wait").touch()
-    with _serve(program, model, nginx=nginx) as serve:
-        wait_until(lambda: _children(serve.process.pid), what="gunicorn runs")
+    with _serve(program, model, nginx=nginx, OMP_NUM_THREADS=threads) as serve:
+        wait_until((model / "tempdir").exists, what="the model is being loaded")
         assert not serve.is_listening()
         (model / "wait").unlink()
         wait_until(serve.is_listening, what="the port is open")

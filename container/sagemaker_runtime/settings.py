@@ -10,6 +10,9 @@ from pathlib import Path
 from sagemaker_runtime import resources
 from sagemaker_runtime.errors import SettingError
 
+# How many threads numerical libraries keep in a process: 1 in a worker unless somebody says more.
+THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -91,6 +94,16 @@ class Settings:
                 resources.cpus(root), resources.memory_mb(root), int(values["max_payload_mb"] or 0)
             )
         return cls(**values)  # type: ignore[arg-type]  # parse has typed them
+
+
+def preloads(environ: Mapping[str, str]) -> bool:
+    """
+    Tell whether the model is loaded once, before the workers fork, and its memory shared.
+
+    Not so where somebody wants threads: those that loading starts do not outlast a fork, and
+    libgomp waits for them for ever.
+    """
+    return all(environ.get(name, "1") == "1" for name in THREAD_POOLS)
 
 
 def show(environ: Mapping[str, str], root: Path = Path("/")) -> str:

@@ -34,7 +34,7 @@ from sagemaker_runtime.errors import (
 )
 from sagemaker_runtime.logs import logging_config
 from sagemaker_runtime.paths import PROGRAM
-from sagemaker_runtime.settings import Settings, render, show
+from sagemaker_runtime.settings import Settings, preloads, render, show
 
 # SageMaker kills the container 30 s after SIGTERM.
 DRAIN_S = 25.0
@@ -138,14 +138,16 @@ class Supervisor:
             self._drain()
         finally:
             if os.getpid() == self._pid:  # gunicorn, forked from here, ends by way of here
-                self._kill()
-                shutil.rmtree(run, ignore_errors=True)
+                try:
+                    self._kill()
+                finally:
+                    shutil.rmtree(run, ignore_errors=True)
         logger.info("stopped")
 
     def _start(self, run: Path) -> None:
         """
-        Start gunicorn, and nginx once gunicorn listens: with preload_app when the model is loaded,
-        otherwise before. Return when the application answers, or early on a signal.
+        Start gunicorn, and nginx once the model is loaded; return when the application answers, or
+        early on a signal.
         """
         account = _hand_over(run)
         port = self._settings.port
@@ -162,7 +164,11 @@ class Supervisor:
         self._fork_gunicorn(run, account)
         if self._nginx_path:  # while gunicorn loads the application
             options = self._configure_nginx(run, account)
-            if not self._wait_until(lambda: self._sockets(run)[-1].is_socket()):
+            # Workers that have the model answer at once: nginx can start as soon as they listen.
+            listening = self._sockets(run)[-1].is_socket
+            if not self._wait_until(
+                listening if preloads(self._environ) else lambda: _answers(address)
+            ):
                 return
             self._start_nginx(options, run, account)
         if self._wait_until(lambda: _answers(address)):
@@ -246,13 +252,14 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         pid = os.fork()
         if pid == 0:
+            os.setpgid(0, 0)  # see _start_nginx
             signal.set_wakeup_fd(-1)
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         if pid:
             self._children["gunicorn"] = Forked(pid)
-            os.setpgid(pid, 0)  # see _start_nginx
+            os.setpgid(pid, 0)  # here too: whichever comes first
             return
         gc.disable()  # what is imported stays; post_fork in gunicorn.conf.py enables it again
         if sys.platform == "linux":

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from math import ceil
@@ -61,10 +62,12 @@ def train(job: TrainingJob) -> None:
     }
     print("training on {} rows, validating on {}".format(*facts.values()))
 
-    sample = blocks.matrix({name: values[:SAMPLE_ROWS] for name, values in held_out.items()})
-    estimator = _fitted(job, trips, sample, fares[:SAMPLE_ROWS])
+    some = slice(None, None, ceil(len(fares) / SAMPLE_ROWS))  # from all files alike
+    sample = blocks.matrix({name: values[some] for name, values in held_out.items()})
+    estimator = _fitted(job, trips, sample, fares[some])
     model = artifact.to_serve(estimator, typical_fare)
-    predicted = np.concatenate([predict(model, rows) for rows in blocks.cut(held_out)])
+    predictions = blocks.in_order(partial(predict, model), blocks.cut(held_out))
+    predicted = np.concatenate(list(predictions))
     results = evaluation.evaluate(fares, predicted, held_out)
     metrics = {name: results[name.removeprefix("validation:")] for name in METRICS}
 
@@ -92,7 +95,8 @@ def train(job: TrainingJob) -> None:
         (job.output_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
         if not job.stopping():  # the model is what the remaining seconds are for
             few = slice(IMPORTANCE_ROWS)
-            importance = _importance(trees, sample[few], fares[few], job.hyperparameters["seed"])
+            seed = job.hyperparameters["seed"]
+            importance = _importance(trees, sample[few], fares[some][few], seed)
             page = evaluation.page(results, importance, report, job.hyperparameters, facts)
             (job.output_dir / "evaluation.html").write_text(page, encoding="utf-8")
     except OSError as error:

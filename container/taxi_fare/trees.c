@@ -18,6 +18,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+/* Where a thread can be told on which processor to begin. */
+#if defined(__linux__) && defined(__GLIBC__)
+#define PLACES_THREADS
+#endif
+
 /* Measured best among 4 to 32 lanes and 32 to 128 rows. */
 enum { LANES = 12, BLOCK = 8 * LANES };
 
@@ -51,7 +56,7 @@ struct job {
     size_t width, rows;
     double *out;
     atomic_size_t next; /* the first row that nobody works on yet */
-#ifdef __linux__
+#ifdef PLACES_THREADS
     cpu_set_t allowed; /* processors for its threads; none when not known */
 #endif
 };
@@ -148,7 +153,7 @@ static void *work(void *argument)
     return NULL;
 }
 
-#ifdef __linux__
+#ifdef PLACES_THREADS
 /* Once begun, a thread may move to any processor. */
 static void *work_anywhere(void *argument)
 {
@@ -165,7 +170,7 @@ static void *work_anywhere(void *argument)
  */
 static int start(pthread_t *thread, struct job *job)
 {
-#ifdef __linux__
+#ifdef PLACES_THREADS
     pthread_attr_t attributes;
     if (CPU_COUNT(&job->allowed) > 1 && !pthread_attr_init(&attributes)) {
         cpu_set_t others = job->allowed;
@@ -193,7 +198,7 @@ int trees_predict_1(const struct trees *trees, const double *features, size_t wi
     pthread_t thread[MOST_THREADS];
     size_t wanted = rows / ROWS_PER_THREAD, started = 0;
     wanted = wanted < threads ? wanted : threads;
-#ifdef __linux__
+#ifdef PLACES_THREADS
     if (wanted > 1 && sched_getaffinity(0, sizeof job.allowed, &job.allowed))
         CPU_ZERO(&job.allowed);
 #endif
