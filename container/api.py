@@ -43,8 +43,7 @@ ERROR_BYTES = 2048
 # a thread costs more than it saves.
 LARGE_BODY_BYTES = 64 * 1024
 
-# Bodies above this wait on disk and are read in pieces; 10,000 rows of JSON stay below. As
-# client_body_buffer_size in nginx.conf.
+# Bodies above this wait on disk and are read in pieces; 10,000 rows of JSON stay below.
 IN_MEMORY_BYTES = 2 * 1024 * 1024
 
 # Threads for large bodies in a worker: more fight for Python's lock. Three bodies of 45 MB
