@@ -14,7 +14,7 @@ import taxi_fare
 from project import TOP
 from sagemaker_runtime.columns import examples
 from sagemaker_runtime.errors import ModelError
-from taxi_fare import artifact, features, geography, simulation
+from taxi_fare import artifact, features, geography, simulation, training
 from taxi_fare.cleaning import clean
 from taxi_fare.estimator import fit, make_estimator, pull_outliers
 from taxi_fare.hyperparameters import HYPERPARAMETERS
@@ -170,6 +170,15 @@ def test_a_regressor_without_trees_is_refused(trips, tmp_path):
     line = LinearRegression().fit(features.build(trips), trips["fare_amount"])
     with pytest.raises(ModelError, match=r"LinearRegression holds no trees.*RandomForestRegressor"):
         save(tmp_path, line)
+
+
+@pytest.mark.parametrize("served", [8.1 + 1e-5, np.nan])
+def test_a_saved_model_that_predicts_something_else_is_refused(served):
+    """One row that differs by more than the tolerance, or is no number, ends the job."""
+    trained = np.full(3, 8.1)
+    training._verify(trained + 1e-9, trained)
+    with pytest.raises(ModelError, match="the saved model differs from the trained one"):
+        training._verify(np.array([8.1, served, 8.1]), trained)
 
 
 BOTH = pytest.mark.parametrize("library", ["scikit-learn", "lightgbm"])
