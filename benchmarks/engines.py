@@ -29,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "container"))
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
+from sagemaker_runtime.engines.trees import from_estimator
 from taxi_fare import cleaning, features, reading
 from taxi_fare.schema import FARE
-from taxi_fare.trees import from_estimator
 
 TOP = Path(__file__).resolve().parent.parent
 SAMPLE = TOP / "local_test/test_dir/input/data/training"

@@ -27,9 +27,9 @@ from werkzeug.wsgi import get_content_length, get_input_stream
 
 from predictor import Predictor
 from sagemaker_runtime.algorithm import Schema
-from sagemaker_runtime.codecs import CSV, MEDIA_TYPES, check_media_type, decode, encode
-from sagemaker_runtime.columns import shown
 from sagemaker_runtime.errors import NotAcceptable, PayloadTooLarge, RequestError
+from sagemaker_runtime.formats.codecs import CSV, MEDIA_TYPES, check_media_type, decode, encode
+from sagemaker_runtime.formats.values import shown
 from sagemaker_runtime.logs import write_line
 from sagemaker_runtime.settings import Settings
 

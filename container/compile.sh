@@ -34,8 +34,7 @@ flags=(-std=c11 -O3 -ffp-contract=off -fPIC -shared -pthread -Wall -Wextra)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 new=""
 trap 'rm -f "$new"' EXIT
-for source in "$here"/*/*.c; do
-  [ -e "$source" ] || continue # an algorithm of its own may have none
+while read -r source; do
   # Not NAME.so: Python would import that in place of NAME.py.
   library=$(dirname "$source")/lib$(basename "$source" .c).so
   new=$(mktemp "$library.XXXXXX")
@@ -44,4 +43,4 @@ for source in "$here"/*/*.c; do
   # At once, so that a running program keeps the library it has loaded.
   mv "$new" "$library"
   echo "$library"
-done
+done < <(find "$here" -name '*.c' | sort)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from sagemaker_runtime.algorithm import Algorithm, Columns
-from sagemaker_runtime.columns import examples
 from sagemaker_runtime.errors import AlgorithmError
+from sagemaker_runtime.formats.values import examples
 
 # Room for a cause in a ping's answer and in the list of a failed endpoint, in characters.
 REASON_LENGTH = 500

@@ -7,7 +7,7 @@ usage() {
 Usage: local_test/test.sh [--docker=auto|require|off] [PYTEST-ARGUMENT...]
 
 Makes or reuses the virtual environment .venv and runs pytest in it. For example:
-  local_test/test.sh tests/test_api.py -k csv
+  local_test/test.sh tests/serving/test_api.py -k csv
 
 Options:
   --docker=auto     run the container suite where a Docker engine answers, else leave it out and

@@ -12,7 +12,6 @@ import containers
 from project import SAMPLE
 
 LEFT_OUT = pytest.StashKey[str]()
-SIZES = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,9 +60,9 @@ def pytest_terminal_summary(
     """
     Print the image's size and, loudly, that the container suite was left out.
     """
-    if SIZES in config.stash:
+    if containers.SIZES in config.stash:
         terminalreporter.section("image")
-        terminalreporter.line(config.stash[SIZES])
+        terminalreporter.line(config.stash[containers.SIZES])
     if LEFT_OUT in config.stash:
         terminalreporter.section(config.stash[LEFT_OUT], sep="!", yellow=True, bold=True)
 

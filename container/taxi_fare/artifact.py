@@ -9,9 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from sagemaker_runtime.engines.trees import Trees, from_estimator
 from sagemaker_runtime.errors import ModelError
 from taxi_fare.features import FEATURES
-from taxi_fare.trees import Trees, from_estimator
 
 TREES = "trees.npz"
 ESTIMATOR = "estimator.skops"

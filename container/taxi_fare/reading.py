@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from sagemaker_runtime.algorithm import Column, Columns
-from sagemaker_runtime.channels import data_files
 from sagemaker_runtime.errors import DataError
+from sagemaker_runtime.training.channels import data_files
 from taxi_fare import blocks
 from taxi_fare.schema import FARE, KEY, SCHEMA
 

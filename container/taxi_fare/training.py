@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from sagemaker_runtime.algorithm import Columns, TrainingJob
+from sagemaker_runtime.engines.trees import Trees, from_estimator
 from sagemaker_runtime.errors import ModelError, Stopped
 from taxi_fare import artifact, blocks, cleaning, evaluation, features, reading
 from taxi_fare.metrics import METRICS
 from taxi_fare.predictor import predict
 from taxi_fare.schema import FARE, SCHEMA
-from taxi_fare.trees import Trees, from_estimator
 
 # Dollars by which the saved model may differ from the trained one; sums of 300 trees, the same
 # numbers in another order, agree within 1e-12.
@@ -186,8 +186,9 @@ def _verify(served: np.ndarray, trained: np.ndarray) -> None:
     if not worst <= TOLERANCE:
         raise ModelError(
             f"the saved model differs from the trained one by {worst:g} dollars on a validation "
-            f"row; expected at most {TOLERANCE:g}. This is a defect of taxi_fare/trees.py "
-            "or an estimator that it misreads: choose another in taxi_fare/estimator.py."
+            f"row; expected at most {TOLERANCE:g}. This is a defect of "
+            "sagemaker_runtime/engines/trees.py or an estimator that it misreads: choose "
+            "another in taxi_fare/estimator.py."
         )
 
 

@@ -11,8 +11,8 @@ import onnxruntime
 
 from pretrained_model.transform import transform
 from sagemaker_runtime.algorithm import Column, Columns, Hyperparameter, Schema, TrainingJob
-from sagemaker_runtime.columns import convert, examples
 from sagemaker_runtime.errors import InvalidValue, ModelError
+from sagemaker_runtime.formats.values import convert, examples
 
 HERE = Path(__file__).parent
 MODEL = "model.onnx"

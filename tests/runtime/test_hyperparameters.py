@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from sagemaker_runtime import hyperparameters
 from sagemaker_runtime.algorithm import Hyperparameter
 from sagemaker_runtime.errors import HyperparameterError
+from sagemaker_runtime.training import hyperparameters
 
 TABLE = (
     Hyperparameter("rounds", 300, "Rounds.", minimum=1, maximum=1000),

@@ -26,7 +26,7 @@ import containers
 from containers import TOP, docker
 from harness import free_port
 from sagemaker_platform import SageMaker, sagemaker
-from sagemaker_runtime import metrics
+from sagemaker_runtime.training import metric_lines
 from taxi_fare.metrics import METRICS
 
 NOTEBOOKS = TOP / "notebooks"
@@ -532,7 +532,7 @@ def definitions(name: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("name", TAXI)
 def test_metric_definitions_are_the_programs(name):
     """The notebooks' metric definitions are those that the program's log lines are made for."""
-    expected = [metrics.definition(each) for each in METRICS]
+    expected = [metric_lines.definition(each) for each in METRICS]
     assert definitions(name) == expected
 
 

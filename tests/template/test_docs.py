@@ -10,8 +10,9 @@ import pytest
 
 import taxi_fare
 from project import TOP, scripts, tracked
-from sagemaker_runtime import hyperparameters, metrics, settings
+from sagemaker_runtime import settings
 from sagemaker_runtime.errors import ExitCode
+from sagemaker_runtime.training import hyperparameters, metric_lines
 from taxi_fare.metrics import METRICS
 
 README = (TOP / "README.md").read_text(encoding="utf-8")
@@ -59,7 +60,7 @@ def test_the_hyperparameters_are_current():
 @pytest.mark.parametrize("name", METRICS)
 def test_the_metric_definitions_are_current(name):
     """README gives the very expression that the log line is made for."""
-    definition = metrics.definition(name)
+    definition = metric_lines.definition(name)
     assert f'{{"Name": "{name}", "Regex": r"{definition["Regex"]}"}}' in README
 
 

@@ -18,7 +18,7 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LinearRegression
 
 from harness import CONTAINER
-from taxi_fare.trees import LIBRARY, Trees, from_estimator
+from sagemaker_runtime.engines.trees import LIBRARY, Trees, from_estimator
 
 WIDTH = 5
 # Few values, so that features often equal thresholds, and the ones that arithmetic treats apart.
@@ -311,7 +311,7 @@ def run(
 COMPARE = """
 import logging, os, pathlib, sys
 import numpy as np
-from taxi_fare.trees import Trees
+from sagemaker_runtime.engines.trees import Trees
 logging.basicConfig(level=logging.INFO)
 trees = Trees.load(pathlib.Path("trees.npz"))
 features, expected = np.load("features.npy"), np.load("expected.npy")
@@ -338,18 +338,18 @@ def copy(tmp_path: Path) -> Path:
 def test_without_the_library_the_plain_walk_scores(copy: Path, content: bytes | None) -> None:
     """It is missing or does not load: one line of the log says so and names the remedy."""
     if content is not None:
-        (copy / "taxi_fare" / LIBRARY.name).write_bytes(content)
+        (copy / "sagemaker_runtime/engines" / LIBRARY.name).write_bytes(content)
     done = run(copy, container=copy)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "False\n"
-    assert done.stderr.count("INFO:taxi_fare.trees:") == 1
+    assert done.stderr.count("INFO:sagemaker_runtime.engines.trees:") == 1
     assert "container/compile.sh" in done.stderr
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="compile.sh needs a C compiler, cc")
 def test_the_script_compiles_the_library(copy: Path) -> None:
     """It leaves the library beside its source and nothing else; an older one is replaced."""
-    library = copy / "taxi_fare" / LIBRARY.name
+    library = copy / "sagemaker_runtime/engines" / LIBRARY.name
     library.write_bytes(b"old")
     before = {path.name for path in library.parent.iterdir()}
     done = subprocess.run([copy / "compile.sh"], cwd="/", capture_output=True, text=True)
@@ -362,7 +362,7 @@ def test_the_script_compiles_the_library(copy: Path) -> None:
 
 def test_a_source_that_does_not_compile_leaves_the_old_library(copy: Path) -> None:
     """The compiler's failure is the script's, and no temporary file stays behind."""
-    library = copy / "taxi_fare" / LIBRARY.name
+    library = copy / "sagemaker_runtime/engines" / LIBRARY.name
     library.write_bytes(b"old")
     before = {path.name for path in library.parent.iterdir()}
     done = subprocess.run([copy / "compile.sh"], env={**os.environ, "CC": "false"})

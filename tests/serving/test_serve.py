@@ -307,7 +307,7 @@ def test_a_request_beyond_the_limit_is_cut_off(nginx: bool, program: Path, model
     """
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[1]);"
-        "from sagemaker_runtime.supervisor import main;"
+        "from sagemaker_runtime.serving.supervisor import main;"
         "sys.exit(main([], os.environ, drain_s=1))"
     )
     with _serve(

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import SIZES
 from containers import (
+    SIZES,
     Job,
     built,
     container,

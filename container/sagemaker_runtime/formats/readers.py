@@ -20,9 +20,9 @@ from typing import IO, Any
 import numpy as np
 
 from sagemaker_runtime.algorithm import Column, Schema
-from sagemaker_runtime.columns import shown
 from sagemaker_runtime.errors import InvalidValue, Malformed
-from sagemaker_runtime.scan import Layout, Rows, can_scan
+from sagemaker_runtime.formats.scan import Layout, Rows, can_scan
+from sagemaker_runtime.formats.values import shown
 
 # Rows that are held as Python objects at a time. A row of strings takes about eight times its
 # bytes, so a body of 100 MB must not become strings at once; larger pieces are not faster.

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sagemaker_runtime.channels import data_files
 from sagemaker_runtime.errors import DataError
+from sagemaker_runtime.training.channels import data_files
 from taxi_fare import blocks
 from taxi_fare.reading import NAMES, batches
 
@@ -21,7 +21,7 @@ HEADER = (
     "dropoff_longitude,dropoff_latitude,passenger_count"
 )
 ROW = "k,8.5,2014-02-25 12:17:09 UTC,-74.014833,40.715937,-74.00392,40.725516999999996,1"
-REAL = Path(__file__).resolve().parents[2] / "shared/data/nyc_taxi"
+REAL = Path(__file__).resolve().parents[3] / "shared/data/nyc_taxi"
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import numpy as np
 import orjson
 
 from sagemaker_runtime.algorithm import Columns, Schema
-from sagemaker_runtime.columns import absent, convert, shown
 from sagemaker_runtime.errors import Malformed, UnsupportedMediaType
-from sagemaker_runtime.readers import Piece, read_csv, read_json, read_json_lines
+from sagemaker_runtime.formats.readers import Piece, read_csv, read_json, read_json_lines
+from sagemaker_runtime.formats.values import absent, convert, shown
 
 CSV = "text/csv"
 JSON = "application/json"

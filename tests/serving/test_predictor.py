@@ -7,8 +7,8 @@ import pytest
 
 from fake_algorithm import FakeAlgorithm
 from predictor import Predictor
-from sagemaker_runtime.columns import examples
 from sagemaker_runtime.errors import AlgorithmError, ModelError
+from sagemaker_runtime.formats.values import examples
 from taxi_fare.schema import SCHEMA
 
 NOWHERE = Path("nowhere")

@@ -1,21 +1,13 @@
 """``train`` as SageMaker starts it: a process with a tree of files."""
 
 import json
-import os
-import re
-import shutil
-import signal
-import subprocess
-import sys
-import tarfile
-from pathlib import Path
 
 import pytest
 
+from jobs import files, stopped, train, write_hyperparameters
 from project import CONTAINER, TOP, assemble
 from sagemaker_runtime.algorithm import PROGRAM, find_algorithm
 from sagemaker_runtime.errors import AlgorithmError, ExitCode
-from sagemaker_runtime.metrics import definition
 
 TOY = """
 import sys
@@ -64,47 +56,6 @@ def predict(model, columns): ...
 def toy(tmp_path):
     """A program folder with an algorithm that does as its hyperparameter says."""
     return assemble(tmp_path / "program", TOY)
-
-
-def write_hyperparameters(root: Path, **values: object) -> None:
-    path = root / "input/config/hyperparameters.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({name: str(value) for name, value in values.items()}))
-
-
-def stopped(program: Path, root: Path, *, at: str, within_s: float) -> tuple[int, str]:
-    """
-    Send SIGTERM to a job when it prints ``at`` and a line to its stdin, and return its exit code
-    and what it prints from then on; fails when it takes longer than ``within_s``.
-    """
-    with subprocess.Popen(
-        [sys.executable, program / "train"],
-        env=os.environ | {"SAGEMAKER_BASE_DIR": str(root)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        while at not in process.stdout.readline():
-            assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        log, _ = process.communicate("x", timeout=within_s)
-    return process.returncode, log
-
-
-def train(program: Path, root: Path, *arguments: str, **environ: str):
-    return subprocess.run(
-        [sys.executable, program / "train", *arguments],
-        env=os.environ | {"SAGEMAKER_BASE_DIR": str(root)} | environ,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
 @pytest.mark.parametrize("arguments", [[], ["train"], ["whatever", "--else"]])
@@ -261,74 +212,3 @@ def test_the_examples_train(tmp_path, example):
     done = train(assemble(tmp_path / "program", example), tmp_path / "ml")
     assert done.returncode == ExitCode.OK, done.stderr
     assert files(tmp_path / "ml/model")
-
-
-@pytest.fixture(scope="module", params=["scikit-learn", "lightgbm"])
-def fares(tmp_path_factory, request):
-    """The fare model trained on the sample with few rounds: its root and its log."""
-    root = tmp_path_factory.mktemp("fares")
-    write_hyperparameters(root, rounds=20, estimator=request.param)
-    (root / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
-    done = train(CONTAINER, root, CODE_REVISION="1234abc")
-    assert done.returncode == ExitCode.OK, done.stderr
-    return root, done.stdout
-
-
-def test_the_fare_model_has_its_files(fares):
-    """The archive holds the serving model, the estimator and what they are made of."""
-    root, _ = fares
-    assert files(root / "model") == ["estimator.skops", "metadata.json", "trees.npz"]
-    metadata = json.loads((root / "model/metadata.json").read_text())
-    assert metadata["hyperparameters"]["rounds"] == 20
-    assert metadata["code_revision"] == "1234abc"
-    assert metadata["versions"][metadata["hyperparameters"]["estimator"]]
-    assert len(metadata["data_sha256"]) == 64
-    assert metadata["metrics"]["validation:rmse"] > 0
-    assert files(root / "output/data") == ["evaluation.html", "metrics.json"]
-
-
-def test_the_metric_lines_are_caught(fares):
-    """SageMaker's expressions find in the log the very figures of metrics.json."""
-    root, log = fares
-    figures = json.loads((root / "output/data/metrics.json").read_text())
-    assert set(figures) == {"validation:rmse", "validation:mae"}
-    for name, value in figures.items():
-        found = re.findall(definition(name)["Regex"], log)
-        assert [float(text) for text in found] == [pytest.approx(value, rel=1e-5)]
-
-
-def test_the_same_data_and_hyperparameters_give_the_same_model(fares, tmp_path):
-    """Training again yields the same bytes to serve."""
-    root, _ = fares
-    shutil.copytree(root / "input/config", tmp_path / "input/config")
-    (tmp_path / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
-    done = train(CONTAINER, tmp_path, CODE_REVISION="1234abc")
-    assert done.returncode == ExitCode.OK, done.stderr
-    for name in ("trees.npz", "metadata.json"):
-        assert (tmp_path / "model" / name).read_bytes() == (root / "model" / name).read_bytes()
-
-
-@pytest.mark.parametrize("estimator", ["scikit-learn", "lightgbm"])
-def test_a_fare_job_stopped_midway_keeps_a_model_that_serves(tmp_path, estimator):
-    """
-    1. training reports its first rounds 2. SIGTERM arrives.
-
-    Result: exit code 0 and a model of fewer rounds that loads.
-    """
-    root = tmp_path / "ml"
-    write_hyperparameters(root, rounds=1000, estimator=estimator)
-    (root / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
-    code, log = stopped(CONTAINER, root, at=" rounds, validation", within_s=120)
-    assert code == ExitCode.OK
-    (rounds,) = re.findall(r"asked to stop: the model of (\d+) rounds is kept", log)
-    assert int(rounds) < 1000
-    assert find_algorithm().load(root / "model").typical_fare > 0
-
-
-def test_the_archive_is_small_and_plain(fares, tmp_path):
-    """Packed as the platform packs it the model stays far below any limit, without links."""
-    root, _ = fares
-    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
-        archive.add(root / "model", arcname=".")
-    assert (tmp_path / "model.tar.gz").stat().st_size < 20_000_000
-    assert not any(path.is_symlink() for path in (root / "model").rglob("*"))

@@ -14,10 +14,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from harness import Answer, call, is_stray, wait_until
 from project import TOP
 
 START_S = 60.0
+
+# What the summary of a run says of the image.
+SIZES = pytest.StashKey[str]()
 
 
 def engine_answers() -> bool:

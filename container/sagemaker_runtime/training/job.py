@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sagemaker_runtime import hyperparameters, metrics
 from sagemaker_runtime.algorithm import Algorithm, TrainingJob, find_algorithm
 from sagemaker_runtime.errors import DataError, ExitCode, JobError
 from sagemaker_runtime.paths import Paths
+from sagemaker_runtime.training import hyperparameters, metric_lines
 
 # SageMaker shows this many characters of the failure file as the job's FailureReason.
 FAILURE_LIMIT = 1024
@@ -100,7 +100,7 @@ def _check_hosts(paths: Paths) -> None:
 
 def _print_metric(name: str, value: float) -> None:
     if math.isfinite(value):
-        print(metrics.line(name, value))
+        print(metric_lines.line(name, value))
     else:  # SageMaker takes numbers only; a model is not thrown away for it
         print(f"metric {name} is {value}, no number: not reported", file=sys.stderr)
 

@@ -12,14 +12,14 @@ from sklearn.linear_model import LinearRegression
 
 import taxi_fare
 from project import TOP
-from sagemaker_runtime.columns import examples
+from sagemaker_runtime.engines.trees import from_estimator
 from sagemaker_runtime.errors import ModelError
+from sagemaker_runtime.formats.values import examples
 from taxi_fare import artifact, features, geography, simulation, training
 from taxi_fare.cleaning import clean
 from taxi_fare.estimator import fit, make_estimator, pull_outliers
 from taxi_fare.hyperparameters import HYPERPARAMETERS
 from taxi_fare.tariff import FLAG_FALL
-from taxi_fare.trees import from_estimator
 
 REAL = TOP.parent / "shared/data/nyc_taxi/train.csv.gz"
 SMALL = {

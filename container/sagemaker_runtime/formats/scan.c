@@ -1,5 +1,5 @@
 /*
- * Reads plain rows of CSV and JSON into arrays, by the rules of readers.py and columns.py.
+ * Reads plain rows of CSV and JSON into arrays, by the rules of readers.py and values.py.
  *
  * What is not plain (a quote or backslash within a field, another alphabet, records with other keys
  * than the first, a value that only Python's float() understands, anything wrong) ends the scan in

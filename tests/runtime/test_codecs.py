@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from sagemaker_runtime.algorithm import Column, Columns, Schema
-from sagemaker_runtime.codecs import CSV, JSON, JSON_LINES, MEDIA_TYPES, decode, encode
-from sagemaker_runtime.columns import join
 from sagemaker_runtime.errors import InvalidValue, Malformed
-from sagemaker_runtime.readers import LONG_JSON, ROWS_AT_ONCE
-from sagemaker_runtime.scan import can_scan
+from sagemaker_runtime.formats.codecs import CSV, JSON, JSON_LINES, MEDIA_TYPES, decode, encode
+from sagemaker_runtime.formats.readers import LONG_JSON, ROWS_AT_ONCE
+from sagemaker_runtime.formats.scan import can_scan
+from sagemaker_runtime.formats.values import join
 from taxi_fare.schema import SCHEMA
 
+READERS = "sagemaker_runtime.formats.readers"
 NAMES = [column.name for column in SCHEMA.features]
 ROW = ["2014-02-25 12:17:00 UTC", "-74.014833", "40.715937", "-74.00392", "40.725517", "1"]
 LINE = ",".join(ROW)
@@ -315,8 +316,8 @@ def test_a_long_json_list_is_read_like_a_short_one(
     monkeypatch: pytest.MonkeyPatch, opening: str, form: str
 ) -> None:
     """Rows, order, places and the rules for what stands around the list do not change."""
-    monkeypatch.setattr("sagemaker_runtime.readers.LONG_JSON", 1000)
-    monkeypatch.setattr("sagemaker_runtime.readers.ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(f"{READERS}.LONG_JSON", 1000)
+    monkeypatch.setattr(f"{READERS}.ROWS_AT_ONCE", 7)
     count = 30
     record: object = {**RECORD, "passenger_count": 7} if form == "records" else [*ROW[:5], "7"]
     rows = [json.dumps(RECORD if form == "records" else ROW)] * (count - 1) + [json.dumps(record)]
@@ -520,13 +521,14 @@ def test_scanned_bodies_read_like_others(monkeypatch: pytest.MonkeyPatch, seed: 
                 body = f"{opening}{', '.join(texts)}{closing}".encode()
         body = body.replace(b"1", b"\xff", 1) if chance.random() < 0.02 else body
         with monkeypatch.context() as patch:
-            patch.setattr("sagemaker_runtime.readers.can_scan", lambda schema, charset: False)
+            patch.setattr(f"{READERS}.can_scan", lambda schema, charset: False)
             wanted = outcome(body, media_type)
         with monkeypatch.context() as patch:
-            patch.setattr("sagemaker_runtime.readers.SHORT", 0)
+            patch.setattr(f"{READERS}.SHORT", 0)
             if media_type != JSON:  # of a list of two rows more than one reader may look at once
                 patch.setattr(
-                    "sagemaker_runtime.readers.SCANNED_AT_ONCE", chance.choice([100, 300, 10**6])
+                    f"{READERS}.SCANNED_AT_ONCE",
+                    chance.choice([100, 300, 10**6]),
                 )
             assert outcome(body, media_type) == wanted, body
         counts[type(wanted)] += 1  # type: ignore[index]
@@ -539,8 +541,8 @@ def test_scanning_goes_on_in_pieces(
     monkeypatch: pytest.MonkeyPatch, size: int, odd: str | None
 ) -> None:
     """Wherever a piece ends and something not plain comes, rows and their order stay."""
-    monkeypatch.setattr("sagemaker_runtime.readers.SCANNED_AT_ONCE", size)
-    monkeypatch.setattr("sagemaker_runtime.readers.SHORT", 0)
+    monkeypatch.setattr(f"{READERS}.SCANNED_AT_ONCE", size)
+    monkeypatch.setattr(f"{READERS}.SHORT", 0)
     numbers = [str(i / 8) for i in range(60)]
     if odd:
         numbers[40] = odd

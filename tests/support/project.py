@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
+TOP = Path(__file__).resolve().parents[2]
 CONTAINER = TOP / "container"
 SAMPLE = TOP / "local_test/test_dir/input/data/training"
 

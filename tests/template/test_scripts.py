@@ -101,7 +101,14 @@ def test_predict_needs_a_known_ending_or_a_content_type(tmp_path):
 
 def test_a_required_container_suite_is_never_left_out():
     """--docker=require fails without an engine; --docker=auto goes on and says what it left out."""
-    command = (sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/test_image.py")
+    command = (
+        sys.executable,
+        "-m",
+        "pytest",
+        "--collect-only",
+        "-q",
+        "tests/template/test_image.py",
+    )
     environ = {"DOCKER_HOST": "unix:///nowhere", "PYTHONDONTWRITEBYTECODE": "1"}
     done = run(*command, "--docker=require", cwd=TOP, **environ)
     assert done.returncode != 0

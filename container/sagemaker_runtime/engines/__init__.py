@@ -1,0 +1,3 @@
+"""
+Scoring engines that any model may use.
+"""

@@ -1,0 +1,3 @@
+"""
+Request bodies to what an algorithm predicts from, and predictions to answers.
+"""

@@ -1,0 +1,3 @@
+"""
+Training jobs: what ``train`` does around the algorithm.
+"""

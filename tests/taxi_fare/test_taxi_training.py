@@ -1,0 +1,85 @@
+"""The fare model is trained by ``train`` as SageMaker starts it."""
+
+import json
+import re
+import shutil
+import tarfile
+
+import pytest
+
+from jobs import files, stopped, train, write_hyperparameters
+from project import CONTAINER, TOP
+from sagemaker_runtime.algorithm import find_algorithm
+from sagemaker_runtime.errors import ExitCode
+from sagemaker_runtime.training.metric_lines import definition
+
+
+@pytest.fixture(scope="module", params=["scikit-learn", "lightgbm"])
+def fares(tmp_path_factory, request):
+    """The fare model trained on the sample with few rounds: its root and its log."""
+    root = tmp_path_factory.mktemp("fares")
+    write_hyperparameters(root, rounds=20, estimator=request.param)
+    (root / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
+    done = train(CONTAINER, root, CODE_REVISION="1234abc")
+    assert done.returncode == ExitCode.OK, done.stderr
+    return root, done.stdout
+
+
+def test_the_fare_model_has_its_files(fares):
+    """The archive holds the serving model, the estimator and what they are made of."""
+    root, _ = fares
+    assert files(root / "model") == ["estimator.skops", "metadata.json", "trees.npz"]
+    metadata = json.loads((root / "model/metadata.json").read_text())
+    assert metadata["hyperparameters"]["rounds"] == 20
+    assert metadata["code_revision"] == "1234abc"
+    assert metadata["versions"][metadata["hyperparameters"]["estimator"]]
+    assert len(metadata["data_sha256"]) == 64
+    assert metadata["metrics"]["validation:rmse"] > 0
+    assert files(root / "output/data") == ["evaluation.html", "metrics.json"]
+
+
+def test_the_metric_lines_are_caught(fares):
+    """SageMaker's expressions find in the log the very figures of metrics.json."""
+    root, log = fares
+    figures = json.loads((root / "output/data/metrics.json").read_text())
+    assert set(figures) == {"validation:rmse", "validation:mae"}
+    for name, value in figures.items():
+        found = re.findall(definition(name)["Regex"], log)
+        assert [float(text) for text in found] == [pytest.approx(value, rel=1e-5)]
+
+
+def test_the_same_data_and_hyperparameters_give_the_same_model(fares, tmp_path):
+    """Training again yields the same bytes to serve."""
+    root, _ = fares
+    shutil.copytree(root / "input/config", tmp_path / "input/config")
+    (tmp_path / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
+    done = train(CONTAINER, tmp_path, CODE_REVISION="1234abc")
+    assert done.returncode == ExitCode.OK, done.stderr
+    for name in ("trees.npz", "metadata.json"):
+        assert (tmp_path / "model" / name).read_bytes() == (root / "model" / name).read_bytes()
+
+
+@pytest.mark.parametrize("estimator", ["scikit-learn", "lightgbm"])
+def test_a_fare_job_stopped_midway_keeps_a_model_that_serves(tmp_path, estimator):
+    """
+    1. training reports its first rounds 2. SIGTERM arrives.
+
+    Result: exit code 0 and a model of fewer rounds that loads.
+    """
+    root = tmp_path / "ml"
+    write_hyperparameters(root, rounds=1000, estimator=estimator)
+    (root / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
+    code, log = stopped(CONTAINER, root, at=" rounds, validation", within_s=120)
+    assert code == ExitCode.OK
+    (rounds,) = re.findall(r"asked to stop: the model of (\d+) rounds is kept", log)
+    assert int(rounds) < 1000
+    assert find_algorithm().load(root / "model").typical_fare > 0
+
+
+def test_the_archive_is_small_and_plain(fares, tmp_path):
+    """Packed as the platform packs it the model stays far below any limit, without links."""
+    root, _ = fares
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        archive.add(root / "model", arcname=".")
+    assert (tmp_path / "model.tar.gz").stat().st_size < 20_000_000
+    assert not any(path.is_symlink() for path in (root / "model").rglob("*"))
