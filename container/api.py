@@ -10,7 +10,7 @@ from functools import lru_cache
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from time import perf_counter
-from typing import IO, TYPE_CHECKING, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import gevent
 from flask import Flask, Response, request
@@ -26,9 +26,13 @@ from werkzeug.http import parse_accept_header, parse_options_header
 from werkzeug.wsgi import get_content_length, get_input_stream
 
 from predictor import Predictor
-from sagemaker_runtime.algorithm import Schema
-from sagemaker_runtime.errors import NotAcceptable, PayloadTooLarge, RequestError
-from sagemaker_runtime.formats.codecs import CSV, MEDIA_TYPES, check_media_type, decode, encode
+from sagemaker_runtime.errors import (
+    NotAcceptable,
+    PayloadTooLarge,
+    RequestError,
+    UnsupportedMediaType,
+)
+from sagemaker_runtime.formats.codecs import CSV
 from sagemaker_runtime.formats.values import shown
 from sagemaker_runtime.logs import write_line
 from sagemaker_runtime.settings import Settings
@@ -107,9 +111,12 @@ class Service(Flask):
     view and making its context and response take Flask longer than a row takes the model.
     """
 
-    def __init__(self, predictor: Predictor, schema: Schema, settings: Settings) -> None:
+    def __init__(self, predictor: Predictor, settings: Settings) -> None:
         super().__init__(__name__, static_folder=None)
-        self.predictor, self.schema, self.settings = predictor, schema, settings
+        self.predictor, self.settings = predictor, settings
+        algorithm = predictor.algorithm
+        self.reads = tuple(algorithm.input.media_types)
+        self.writes = tuple(algorithm.output.media_types)
         self.get("/ping", provide_automatic_options=False)(self.ping)
         self.post("/invocations", provide_automatic_options=False)(self.invocations)
         self.register_error_handler(Exception, lambda error: self.refuse(_call(), error))
@@ -147,13 +154,11 @@ class Service(Flask):
         with _file_for(size) as body:
             size = self._read_body(call, body, size)
             self._check_health()
-            media_type, charset = _content_type(call.environ.get("CONTENT_TYPE", ""))
-            answer_type = _answer_type(call.environ.get("HTTP_ACCEPT", ""), media_type)
+            media_type, charset = _content_type(call.environ.get("CONTENT_TYPE", ""), self.reads)
+            answer_type = _answer_type(call.environ.get("HTTP_ACCEPT", ""), media_type, self.writes)
 
-            def work() -> tuple[int, bytes]:
-                pieces = decode(body, media_type, charset, self.schema)
-                predictions = [self.predictor.predict(columns) for columns in pieces]
-                return sum(map(len, predictions)), encode(predictions, answer_type)
+            def work() -> tuple[int | None, Any]:
+                return self.predictor.answer(body, media_type, charset, answer_type)
 
             if size > LARGE_BODY_BYTES or self.predictor.seconds > SLOW_MODEL_SECONDS:
                 rows, content = _in_thread(work, self.settings.timeout_s)
@@ -221,32 +226,41 @@ def _file_for(size: int | None) -> IO[bytes]:
 
 
 @lru_cache(maxsize=256)
-def _content_type(header: str) -> tuple[str, str]:
+def _content_type(header: str, reads: tuple[str, ...]) -> tuple[str, str]:
     """
-    Split a Content-Type header into media type and charset, both lower case and readable here.
+    Split a Content-Type header into media type, one of ``reads``, and charset, both lower case.
     """
     media_type, parameters = parse_options_header(header)
     media_type, charset = media_type.lower(), parameters.get("charset", "utf-8").lower()
-    check_media_type(media_type, charset)
+    if not media_type:
+        raise UnsupportedMediaType(
+            f"there is no Content-Type; name what the body is, one of {', '.join(reads)}"
+        )
+    if media_type not in reads:
+        raise UnsupportedMediaType(
+            f"Content-Type is {shown(media_type)}; expected one of {', '.join(reads)}"
+        )
     return media_type, charset
 
 
 @lru_cache(maxsize=256)
-def _answer_type(accept: str, request_type: str) -> str:
+def _answer_type(accept: str, request_type: str, writes: tuple[str, ...]) -> str:
     """
-    Choose the answer's media type; the request's own where Accept leaves the choice.
+    Choose the answer's media type out of ``writes``; where Accept leaves the choice, the request's
+    own or, when it is not among them, the first.
     """
+    preferred = [request_type, *writes] if request_type in writes else list(writes)
     if not accept.strip():
-        return request_type
+        return preferred[0]
     # Parameters such as a charset do not change what is produced.
     wanted = MIMEAccept(
         (media_range.partition(";")[0].strip(), quality)
         for media_range, quality in parse_accept_header(accept)
     )
-    chosen = wanted.best_match([request_type, *MEDIA_TYPES])
+    chosen = wanted.best_match(preferred)
     if chosen is None:
         raise NotAcceptable(
-            f"Accept is {shown(accept)}; what can be produced is {', '.join(MEDIA_TYPES)}"
+            f"Accept is {shown(accept)}; what can be produced is {', '.join(writes)}"
         )
     return chosen
 

@@ -3,21 +3,17 @@ The model: loaded once, checked once, then asked for predictions. Knows no Flask
 """
 
 import logging
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
-from typing import Any
+from typing import IO, Any
 
-import numpy as np
-
-from sagemaker_runtime.algorithm import Algorithm, Columns
-from sagemaker_runtime.errors import AlgorithmError
-from sagemaker_runtime.formats.values import examples
+from sagemaker_runtime.algorithm import Algorithm
 
 # Room for a cause in a ping's answer and in the list of a failed endpoint, in characters.
 REASON_LENGTH = 500
-
-_NONE = np.empty(0)
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +44,7 @@ class Predictor:
         """
         Return None when the model answers, otherwise why not, in one line.
 
-        The first call predicts one row made of the schema's examples: first call it in the
+        The first call predicts the example of the algorithm's input: first call it in the
         process that serves, since some libraries start threads that a fork would lose.
         """
         if not self._tested:
@@ -57,33 +53,32 @@ class Predictor:
                     self._test()
         return self._reason
 
-    def predict(self, columns: Columns) -> np.ndarray:
+    def answer(
+        self, body: IO[bytes], media_type: str, charset: str, answer_type: str
+    ) -> tuple[int | None, bytes | Iterator[bytes]]:
         """
-        Return one prediction per row, shape (n,) or (n, outputs): finite numbers or text.
+        Read a body, predict and write the answer; return the number of rows, None when the body is
+        not made of rows, and the answer.
 
-        Raises AlgorithmError when the algorithm returned something else.
+        Raises RequestError for a body that the caller must change, AlgorithmError when the
+        algorithm returned what cannot be written.
         """
-        rows = len(next(iter(columns.values())))
-        if rows == 0:
-            return _NONE
-        predictions = np.asarray(self.algorithm.predict(self._model, columns))
-        if predictions.ndim not in (1, 2) or len(predictions) != rows:
-            raise AlgorithmError(
-                f"predict returned shape {predictions.shape} for {rows} rows; "
-                f"expected ({rows},) or ({rows}, outputs), one prediction per row in order"
-            )
-        if not _is_presentable(predictions):
-            raise AlgorithmError(
-                f"predict returned NaN, infinity or objects (dtype {predictions.dtype}); "
-                "expected finite numbers or text"
-            )
-        return predictions
+        reader, predictions = self.algorithm.input, []
+        for piece in reader.read(body, media_type, charset):
+            rows = reader.count(piece)
+            if rows != 0:  # many libraries refuse to predict for nothing
+                predictions.append((self.algorithm.predict(self._model, piece), rows))
+        counts = [rows for _, rows in predictions]
+        total = None if None in counts else sum(counts)  # type: ignore[arg-type]  # no None
+        return total, self.algorithm.output.write(predictions, answer_type)
 
     def _test(self) -> None:
         try:
             for _ in range(2):  # the first prediction may be slow for what it sets up
                 started = perf_counter()
-                self.predict(examples(self.algorithm.SCHEMA))
+                content_type, body = self.algorithm.input.example()
+                answer_type = self.algorithm.output.media_types[0]
+                self.answer(BytesIO(body), content_type, "utf-8", answer_type)
                 self.seconds = perf_counter() - started
         except Exception as error:  # noqa: BLE001 - whatever somebody's algorithm raises
             self._fail("the self-test failed", error)
@@ -94,11 +89,3 @@ class Predictor:
         self._tested = True
         self._reason = cause[:REASON_LENGTH]
         logger.error(self._reason, exc_info=error)
-
-
-def _is_presentable(predictions: np.ndarray) -> bool:
-    kind = predictions.dtype.kind
-    if kind == "f":
-        # A third of the time that all() takes for a single row.
-        return np.count_nonzero(np.isfinite(predictions)) == predictions.size
-    return kind in "biuU" or (kind == "O" and all(type(p) is str for p in predictions.flat))

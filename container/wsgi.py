@@ -10,9 +10,7 @@ from sagemaker_runtime.algorithm import find_algorithm
 from sagemaker_runtime.paths import Paths
 from sagemaker_runtime.settings import Settings
 
-algorithm = find_algorithm()
 app = Service(
-    Predictor(algorithm, Paths.from_environ(os.environ).model),
-    algorithm.SCHEMA,
+    Predictor(find_algorithm(), Paths.from_environ(os.environ).model),
     Settings.from_environ(os.environ),
 )

@@ -12,15 +12,13 @@ ALGORITHM = """\
 import fares
 import pandas as pd
 
-from sagemaker_runtime.algorithm import Column, Schema
+from sagemaker_runtime.algorithm import Column, Table
 
 NAMES = [f"{end}_{axis}" for end in ("pickup", "dropoff") for axis in ("longitude", "latitude")]
-SCHEMA = Schema(
-    features=(
-        Column("pickup_datetime", "timestamp", "2014-02-25 12:17:00 UTC"),
-        *(Column(name, "number", "40.7") for name in NAMES),
-        Column("passenger_count", "number", "1"),
-    )
+INPUT = Table(
+    Column("pickup_datetime", "timestamp", "2014-02-25 12:17:00 UTC"),
+    *(Column(name, "number", "40.7") for name in NAMES),
+    Column("passenger_count", "number", "1"),
 )
 HYPERPARAMETERS = ()
 

@@ -1,11 +1,11 @@
 """
 The seam: what a package beside ``sagemaker_runtime`` provides to be trained and served.
 
-Write a package with five names in its ``__init__.py`` and put it where ``taxi_fare`` is::
+Write a package with these names in its ``__init__.py`` and put it where ``taxi_fare`` is::
 
-    from sagemaker_runtime.algorithm import Column, Columns, Hyperparameter, Schema, TrainingJob
+    from sagemaker_runtime.algorithm import Column, Columns, Hyperparameter, Table, TrainingJob
 
-    SCHEMA = Schema(features=(Column("size", "number", example="3.5"),))
+    INPUT = Table(Column("size", "number", example="3.5"), label=Column("price", "number", "9.5"))
     HYPERPARAMETERS = (Hyperparameter("rounds", 100, "Boosting rounds.", minimum=1),)
 
     def train(job: TrainingJob) -> None:
@@ -17,113 +17,110 @@ Write a package with five names in its ``__init__.py`` and put it where ``taxi_f
     def predict(model: Any, columns: Columns) -> np.ndarray:
         '''Return one prediction per row, in order: shape (n,) or (n, outputs).'''
 
+``INPUT`` is a Reader, ``OUTPUT`` a Writer; without it, answers are ``Rows()``.
+
 Import heavy training libraries inside ``train``: serving starts faster and smaller without them.
 Raise ``errors.DataError`` from ``train`` for data a user must mend, ``errors.ModelError`` from
 ``load`` for an archive that cannot be served; the message should say what to do.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import IO, Any, Protocol
 
-import numpy as np
-
-from sagemaker_runtime.errors import AlgorithmError, DataError
+from sagemaker_runtime.errors import AlgorithmError
+from sagemaker_runtime.formats.rows import Rows
+from sagemaker_runtime.formats.schema import Column, Columns
+from sagemaker_runtime.formats.table import Table
 from sagemaker_runtime.paths import PROGRAM
+from sagemaker_runtime.training.hyperparameters import Hyperparameter
+from sagemaker_runtime.training.job import TrainingJob
 
-# Arrays of equal length by column name: "number" is float64 with NaN for a missing value,
-# "timestamp" is datetime64[s] with NaT, "text" is an object array of str with "".
-Columns = dict[str, np.ndarray]
-Value = str | int | float | bool
+__all__ = [
+    "Algorithm",
+    "Column",
+    "Columns",
+    "Hyperparameter",
+    "Reader",
+    "Rows",
+    "Table",
+    "TrainingJob",
+    "Writer",
+    "find_algorithm",
+]
 
-NAMES = ("SCHEMA", "HYPERPARAMETERS", "train", "load", "predict")
+NAMES = ("INPUT", "HYPERPARAMETERS", "train", "load", "predict")
+
+
+class Reader(Protocol):
+    """
+    What reads requests for ``predict``.
+    """
+
+    @property
+    def media_types(self) -> Sequence[str]:
+        """
+        The Content-Types that are read, in lower case, the usual one first.
+        """
+
+    def read(self, body: IO[bytes], media_type: str, charset: str) -> Iterator[Any]:
+        """
+        Yield what ``predict`` is given, in as many pieces as the body is better read in.
+
+        ``charset`` is the Content-Type's, in lower case, utf-8 without one. Raises RequestError
+        for a body that the caller must change.
+        """
+
+    def count(self, piece: Any) -> int | None:
+        """
+        Return how many rows a piece has, None when it is not made of rows.
+        """
+
+    def example(self, rows: int = 1) -> tuple[str, bytes]:
+        """
+        Return the Content-Type and the body of a good request, with so many rows where it has
+        rows: what the self-test sends.
+        """
+
+
+class Writer(Protocol):
+    """
+    What writes answers from what ``predict`` returns.
+    """
+
+    @property
+    def media_types(self) -> Sequence[str]:
+        """
+        The media types that can be written, in lower case, the default first.
+        """
+
+    def write(
+        self, predictions: Sequence[tuple[Any, int | None]], media_type: str
+    ) -> bytes | Iterator[bytes]:
+        """
+        Write an answer from what ``predict`` returned for each piece of the body, beside the
+        number of the piece's rows; an iterator is sent as it comes.
+
+        Raises AlgorithmError for what cannot be written.
+        """
 
 
 @dataclass(frozen=True)
-class Column:
+class Algorithm:
     """
-    One column; ``example`` is written as in a CSV file, quoted in error messages and, for a
-    feature, predicted by the self-test.
+    What a package provides, by the names in NAMES, and its own name.
     """
 
     name: str
-    kind: Literal["number", "timestamp", "text"]
-    example: str
-    optional: bool = False
-
-
-@dataclass(frozen=True, eq=False)  # one of a kind: what is known of it is found by identity
-class Schema:
-    """
-    The columns of a request: ``features`` reach ``predict``; ``ignored`` ones, such as a key or
-    the label, may be sent too. Without a header, ignored columns stand first, in this order.
-    """
-
-    features: tuple[Column, ...]
-    ignored: tuple[Column, ...] = ()
-
-
-@dataclass(frozen=True)
-class Hyperparameter:
-    """
-    One hyperparameter; its type is the default's type.
-    """
-
-    name: str
-    default: Value
-    help: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """
-    What ``train`` is given.
-
-    ``hyperparameters`` holds every declared name, typed. ``channels`` maps each channel's name to
-    its folder. Files in ``model_dir`` reach the model archive only, and all at once, after
-    ``train`` returns; files in ``output_dir`` reach output.tar.gz. ``metric(name, value)`` prints
-    the line that SageMaker's metric definitions catch. ``stopping()`` turns true when the platform
-    asks the job to end: return soon, with a valid model or by raising ``errors.Stopped``.
-    """
-
-    hyperparameters: Mapping[str, Any]
-    channels: Mapping[str, Path]
-    model_dir: Path
-    output_dir: Path
-    metric: Callable[[str, float], None]
-    stopping: Callable[[], bool]
-
-    def channel(self, name: str) -> Path:
-        """
-        Return the folder of a channel that the algorithm cannot do without.
-
-        Raises DataError when the job has no such channel.
-        """
-        if name not in self.channels:
-            raise DataError(
-                f"the job has no channel {name!r}; it has: {', '.join(self.channels) or 'none'}. "
-                f'Give it one: fit({{"{name}": "s3://bucket/folder/"}}).'
-            )
-        return self.channels[name]
-
-
-class Algorithm(Protocol):
-    """
-    The five names as a type; a package (module) satisfies it.
-    """
-
-    SCHEMA: Schema
-    HYPERPARAMETERS: Sequence[Hyperparameter]
-
-    def train(self, job: TrainingJob) -> None: ...
-    def load(self, model_dir: Path) -> Any: ...
-    def predict(self, model: Any, columns: Columns) -> np.ndarray: ...
+    input: Reader
+    output: Writer
+    hyperparameters: Sequence[Hyperparameter]
+    train: Callable[[TrainingJob], None]
+    load: Callable[[Path], Any]
+    predict: Callable[[Any, Any], Any]
 
 
 def find_algorithm(program: Path = PROGRAM) -> Algorithm:
@@ -145,17 +142,26 @@ def find_algorithm(program: Path = PROGRAM) -> Algorithm:
         )
     if str(program) not in sys.path:
         sys.path.insert(0, str(program))
+    name = found[0]
     try:
-        module = import_module(found[0])
+        module = import_module(name)
     except ModuleNotFoundError as error:
         raise AlgorithmError(
-            f"{found[0]} imports {error.name}, which is not installed; add it to requirements.in, "
+            f"{name} imports {error.name}, which is not installed; add it to requirements.in, "
             "lock it as the file's first lines say, and build the image again."
         ) from error
-    missing = [name for name in NAMES if not hasattr(module, name)]
+    missing = [each for each in NAMES if not hasattr(module, each)]
     if missing:
         raise AlgorithmError(
-            f"{found[0]}/__init__.py lacks {', '.join(missing)}; "
+            f"{name}/__init__.py lacks {', '.join(missing)}; "
             f"an algorithm provides {', '.join(NAMES)} (see sagemaker_runtime/algorithm.py)."
         )
-    return cast(Algorithm, module)
+    return Algorithm(
+        name,
+        module.INPUT,
+        getattr(module, "OUTPUT", Rows()),
+        module.HYPERPARAMETERS,
+        module.train,
+        module.load,
+        module.predict,
+    )

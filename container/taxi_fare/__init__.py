@@ -6,9 +6,9 @@ from sagemaker_runtime.algorithm import TrainingJob
 from taxi_fare.artifact import load
 from taxi_fare.hyperparameters import HYPERPARAMETERS
 from taxi_fare.predictor import predict
-from taxi_fare.schema import SCHEMA
+from taxi_fare.schema import INPUT
 
-__all__ = ["HYPERPARAMETERS", "SCHEMA", "load", "predict", "train"]
+__all__ = ["HYPERPARAMETERS", "INPUT", "load", "predict", "train"]
 
 
 def train(job: TrainingJob) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from sagemaker_runtime.algorithm import Columns
 from sagemaker_runtime.errors import DataError
 from taxi_fare import blocks, geography
-from taxi_fare.schema import FARE, SCHEMA
+from taxi_fare.schema import FARE, INPUT
 from taxi_fare.tariff import FLAG_FALL
 
 # Dollars. The longest trips within the map cost less, with tolls and waiting; what lies above is
@@ -30,7 +30,7 @@ USUAL_PASSENGERS = 1.0
 FEWEST_ROWS = 100  # with fewer, neither the trees nor the validation figures mean anything
 
 COORDINATES = tuple(
-    column.name for column in SCHEMA.features if column.name.endswith(("longitude", "latitude"))
+    column.name for column in INPUT.features if column.name.endswith(("longitude", "latitude"))
 )
 
 

@@ -23,11 +23,11 @@ from sagemaker_runtime.algorithm import Column, Columns
 from sagemaker_runtime.errors import DataError
 from sagemaker_runtime.training.channels import data_files
 from taxi_fare import blocks
-from taxi_fare.schema import FARE, KEY, SCHEMA
+from taxi_fare.schema import FARE, INPUT, KEY
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
-COLUMNS = (FARE, *SCHEMA.features)
+COLUMNS = (FARE, *INPUT.features)
 NAMES = tuple(column.name for column in COLUMNS)
 WITH_KEY = (KEY.name, *NAMES)
 

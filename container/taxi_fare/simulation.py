@@ -18,7 +18,7 @@ import numpy as np
 
 from sagemaker_runtime.algorithm import Columns
 from taxi_fare import geography, tariff
-from taxi_fare.schema import FARE, KEY, SCHEMA
+from taxi_fare.schema import FARE, INPUT, KEY
 
 BLOCK = 100_000  # rows drawn at once, each block from a seed of its own
 FIRST_DAY, LAST_DAY = np.datetime64("2009-01-01"), np.datetime64("2015-06-30")
@@ -88,7 +88,7 @@ def write(path: Path, rows: int, seed: int) -> None:
     """
     Write the trips of ``simulate`` as CSV with a header, gzipped where the name ends in .gz.
     """
-    names = (KEY.name, FARE.name, *(column.name for column in SCHEMA.features))
+    names = (KEY.name, FARE.name, *(column.name for column in INPUT.features))
     with ExitStack() as files:
         file = files.enter_context(path.open("wb"))
         out: IO[bytes] | gzip.GzipFile = file

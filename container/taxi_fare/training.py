@@ -26,7 +26,7 @@ from sagemaker_runtime.errors import ModelError, Stopped
 from taxi_fare import artifact, blocks, cleaning, evaluation, features, reading
 from taxi_fare.metrics import METRICS
 from taxi_fare.predictor import predict
-from taxi_fare.schema import FARE, SCHEMA
+from taxi_fare.schema import FARE, INPUT
 
 # Dollars by which the saved model may differ from the trained one; sums of 300 trees, the same
 # numbers in another order, agree within 1e-12.
@@ -76,7 +76,7 @@ def train(job: TrainingJob) -> None:
         "Code revision": os.environ.get("CODE_REVISION", "unknown"),
     }
     metadata = {
-        "schema": [asdict(column) for column in SCHEMA.features],
+        "schema": [asdict(column) for column in INPUT.features],
         "hyperparameters": dict(job.hyperparameters),
         "metrics": metrics,
         "cleaning": report.as_dict(),

@@ -6,16 +6,16 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from sagemaker_runtime.algorithm import Column, Columns, Schema
+from rides import INPUT
+from sagemaker_runtime.algorithm import Column, Columns, Table
 from sagemaker_runtime.errors import InvalidValue, Malformed
 from sagemaker_runtime.formats.codecs import CSV, JSON, JSON_LINES, MEDIA_TYPES, decode, encode
 from sagemaker_runtime.formats.readers import LONG_JSON, ROWS_AT_ONCE
 from sagemaker_runtime.formats.scan import can_scan
 from sagemaker_runtime.formats.values import join
-from taxi_fare.schema import SCHEMA
 
 READERS = "sagemaker_runtime.formats.readers"
-NAMES = [column.name for column in SCHEMA.features]
+NAMES = [column.name for column in INPUT.features]
 ROW = ["2014-02-25 12:17:00 UTC", "-74.014833", "40.715937", "-74.00392", "40.725517", "1"]
 LINE = ",".join(ROW)
 HEADER = ",".join(NAMES)
@@ -24,14 +24,15 @@ KEY, FARE = "2014-02-25 12:17:00.00000097", "8.5"
 EXPECTED = [np.datetime64("2014-02-25T12:17:00"), -74.014833, 40.715937, -74.00392, 40.725517, 1.0]
 
 # One number, one optional text, one ignored label: what the taxi schema has not.
-PETS = Schema(
-    features=(Column("weight", "number", "3.5"), Column("name", "text", "Tom", optional=True)),
+PETS = Table(
+    Column("weight", "number", "3.5"),
+    Column("name", "text", "Tom", optional=True),
     ignored=(Column("species", "text", "cat"),),
 )
 
 
 def read(
-    body: str | bytes, media_type: str = CSV, schema: Schema = SCHEMA, charset: str = "utf-8"
+    body: str | bytes, media_type: str = CSV, schema: Table = INPUT, charset: str = "utf-8"
 ) -> Columns:
     file = BytesIO(body.encode() if isinstance(body, str) else body)
     return join(list(decode(file, media_type, charset, schema)), schema)
@@ -498,7 +499,7 @@ def outcome(body: bytes, media_type: str) -> object:
 @pytest.mark.parametrize("seed", range(30))
 def test_scanned_bodies_read_like_others(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Plain rows are read by compiled code to the same bits, all others with the same errors."""
-    assert can_scan(SCHEMA, "utf-8"), "run container/compile.sh"
+    assert can_scan(INPUT, "utf-8"), "run container/compile.sh"
     chance = random.Random(seed)
     counts = dict.fromkeys((list, tuple), 0)
     for _ in range(100):

@@ -11,10 +11,10 @@ from sagemaker_runtime.errors import AlgorithmError, ExitCode
 
 TOY = """
 import sys
-from sagemaker_runtime.algorithm import Column, Hyperparameter, Schema
+from sagemaker_runtime.algorithm import Column, Hyperparameter, Table
 from sagemaker_runtime.errors import DataError, Stopped
 
-SCHEMA = Schema((Column("x", "number", "1"),))
+INPUT = Table(Column("x", "number", "1"))
 HYPERPARAMETERS = (Hyperparameter("how", "well", "How it goes."),)
 
 
@@ -190,7 +190,7 @@ def test_a_folder_without_or_with_two_algorithms_is_explained(toy, tmp_path):
 
 def test_a_missing_name_is_explained(tmp_path):
     """A package that lacks a part of the seam is told which."""
-    program = assemble(tmp_path / "program", "SCHEMA = load = predict = None\n")
+    program = assemble(tmp_path / "program", "INPUT = load = predict = None\n")
     done = train(program, tmp_path / "ml")
     assert done.returncode == ExitCode.BAD_ALGORITHM
     assert "toy/__init__.py lacks HYPERPARAMETERS, train" in done.stderr
@@ -199,7 +199,7 @@ def test_a_missing_name_is_explained(tmp_path):
 def test_the_checkout_holds_one_algorithm():
     """The project's own program folder is found as it stands."""
     assert PROGRAM == CONTAINER
-    assert find_algorithm().SCHEMA.features[0].name == "pickup_datetime"
+    assert find_algorithm().input.media_types
     with pytest.raises(AlgorithmError, match="holds 0 algorithm packages"):
         find_algorithm(TOP / "docs")
 

@@ -48,7 +48,7 @@ def client_of(
         log_level="info",
     )
     predictor = Predictor(algorithm or FakeAlgorithm(answer), Path("nowhere"))
-    return Service(predictor, predictor.algorithm.SCHEMA, settings).test_client()
+    return Service(predictor, settings).test_client()
 
 
 @pytest.fixture

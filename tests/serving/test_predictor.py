@@ -1,4 +1,6 @@
+import json
 import logging
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,15 @@ import pytest
 from fake_algorithm import FakeAlgorithm
 from predictor import Predictor
 from sagemaker_runtime.errors import AlgorithmError, ModelError
-from sagemaker_runtime.formats.values import examples
-from taxi_fare.schema import SCHEMA
+from sagemaker_runtime.formats.codecs import JSON
 
 NOWHERE = Path("nowhere")
-ROW = examples(SCHEMA)
+
+
+def answer(algorithm: FakeAlgorithm, rows: int = 1) -> tuple[int | None, Any]:
+    """What a predictor answers to the example, so many rows of it."""
+    content_type, body = algorithm.input.example(rows)
+    return Predictor(algorithm, NOWHERE).answer(BytesIO(body), content_type, "utf-8", JSON)
 
 
 class Unloadable(FakeAlgorithm):
@@ -73,7 +79,7 @@ def test_a_model_that_fails_the_self_test_stays_unhealthy(
 def test_an_algorithm_must_keep_its_word(wrong: np.ndarray) -> None:
     """One finite number, text or row of either per row is a prediction, nothing else."""
     with pytest.raises(AlgorithmError, match=r"predict returned .*; expected"):
-        Predictor(FakeAlgorithm(lambda columns: wrong), NOWHERE).predict(ROW)
+        answer(FakeAlgorithm(lambda columns: wrong))
 
 
 @pytest.mark.parametrize(
@@ -90,13 +96,13 @@ def test_an_algorithm_must_keep_its_word(wrong: np.ndarray) -> None:
 )
 def test_predictions_pass_unchanged(right: Any) -> None:
     """Numbers and text, one or several per row, come back as the algorithm returned them."""
-    predictions = Predictor(FakeAlgorithm(lambda columns: right), NOWHERE).predict(ROW)
-    assert predictions.tolist() == np.asarray(right).tolist()
+    rows, body = answer(FakeAlgorithm(lambda columns: right))
+    assert rows == 1
+    assert json.loads(body) == {"predictions": np.asarray(right).tolist()}
 
 
 def test_no_rows_do_not_reach_the_algorithm() -> None:
     """Zero rows give zero predictions: many libraries refuse to score nothing."""
     algorithm = FakeAlgorithm()
-    none = {name: values[:0] for name, values in ROW.items()}
-    assert Predictor(algorithm, NOWHERE).predict(none).shape == (0,)
+    assert answer(algorithm, rows=0) == (0, b'{"predictions": []}')
     assert algorithm.calls == []

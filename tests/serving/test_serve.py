@@ -24,9 +24,9 @@ ALGORITHM = """
 import tempfile
 import time
 
-from sagemaker_runtime.algorithm import Column, Schema
+from sagemaker_runtime.algorithm import Column, Table
 
-SCHEMA = Schema(features=(Column("hold", "number", example="0"),))
+INPUT = Table(Column("hold", "number", example="0"))
 HYPERPARAMETERS = ()
 
 
@@ -55,9 +55,9 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_info
 
-from sagemaker_runtime.algorithm import Column, Schema
+from sagemaker_runtime.algorithm import Column, Table
 
-SCHEMA = Schema(features=(Column("x", "number", example="0"), Column("y", "number", example="1")))
+INPUT = Table(Column("x", "number", example="0"), Column("y", "number", example="1"))
 HYPERPARAMETERS = ()
 
 

@@ -8,8 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from sagemaker_runtime.algorithm import Columns, Hyperparameter, Schema, TrainingJob
-from taxi_fare.schema import SCHEMA
+from rides import INPUT
+from sagemaker_runtime.algorithm import (
+    Columns,
+    Hyperparameter,
+    Reader,
+    Rows,
+    TrainingJob,
+    Writer,
+)
 
 
 def latitude(columns: Columns) -> np.ndarray:
@@ -24,12 +31,16 @@ class FakeAlgorithm:
     Obeys the seam; ``answer`` turns columns into predictions, ``calls`` holds what it was asked.
     """
 
-    HYPERPARAMETERS: Sequence[Hyperparameter] = ()
+    name = "fake"
+    hyperparameters: Sequence[Hyperparameter] = ()
 
     def __init__(
-        self, answer: Callable[[Columns], Any] = latitude, schema: Schema = SCHEMA
+        self,
+        answer: Callable[[Columns], Any] = latitude,
+        input: Reader = INPUT,
+        output: Writer | None = None,
     ) -> None:
-        self.SCHEMA = schema
+        self.input, self.output = input, output or Rows()
         self.answer = answer
         self.calls: list[Columns] = []
 

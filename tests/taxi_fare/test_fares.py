@@ -59,7 +59,7 @@ def model(folder):
 
 def trip(**values):
     """One good trip, some of its values replaced."""
-    columns = examples(taxi_fare.SCHEMA)
+    columns = examples(taxi_fare.INPUT)
     return columns | {name: np.array([value], "float64") for name, value in values.items()}
 
 
@@ -264,4 +264,4 @@ def test_the_defaults_make_an_estimator():
     defaults = {p.name: p.default for p in HYPERPARAMETERS}
     del defaults["validation_fraction"], defaults["clip"]
     assert make_estimator(**defaults).get_params()["max_iter"] == defaults["rounds"]
-    assert geography.usable(examples(taxi_fare.SCHEMA)).all()
+    assert geography.usable(examples(taxi_fare.INPUT)).all()

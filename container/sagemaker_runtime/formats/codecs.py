@@ -7,15 +7,18 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import orjson
 
-from sagemaker_runtime.algorithm import Columns, Schema
 from sagemaker_runtime.errors import Malformed, UnsupportedMediaType
 from sagemaker_runtime.formats.readers import Piece, read_csv, read_json, read_json_lines
+from sagemaker_runtime.formats.schema import Columns
 from sagemaker_runtime.formats.values import absent, convert, shown
+
+if TYPE_CHECKING:
+    from sagemaker_runtime.formats.table import Table
 
 CSV = "text/csv"
 JSON = "application/json"
@@ -57,13 +60,14 @@ MARKS = {
 }
 
 
-def decode(body: IO[bytes], media_type: str, charset: str, schema: Schema) -> Iterator[Columns]:
+def decode(body: IO[bytes], media_type: str, charset: str, schema: "Table") -> Iterator[Columns]:
     """
     Read a body, some rows at a time, and close it.
 
-    ``media_type`` is a key of MEDIA_TYPES, ``charset`` one of CHARSETS. Raises Malformed when the
+    ``media_type`` is a key of MEDIA_TYPES. Raises UnsupportedMediaType, Malformed when the
     body is not what the media type says, InvalidValue when it breaks the schema.
     """
+    check_charset(media_type, charset)
     encoding = CHARSETS[charset]
     mark = MARKS.get(encoding, b"")
     if body.read(len(mark)) != mark:
@@ -97,18 +101,10 @@ def encode(predictions: Sequence[np.ndarray], media_type: str) -> bytes:
     return WRITERS[MEDIA_TYPES[media_type]]([piece for piece in predictions if len(piece)])
 
 
-def check_media_type(media_type: str, charset: str) -> None:
+def check_charset(media_type: str, charset: str) -> None:
     """
-    Raise UnsupportedMediaType unless ``decode`` reads this media type in this charset.
+    Raise UnsupportedMediaType unless texts in this charset are read.
     """
-    if not media_type:
-        raise UnsupportedMediaType(
-            f"there is no Content-Type; name what the body is, one of {', '.join(MEDIA_TYPES)}"
-        )
-    if media_type not in MEDIA_TYPES:
-        raise UnsupportedMediaType(
-            f"Content-Type is {shown(media_type)}; expected one of {', '.join(MEDIA_TYPES)}"
-        )
     if charset not in CHARSETS:
         raise UnsupportedMediaType(
             f"charset is {shown(charset)}; expected one of {', '.join(CHARSETS)}, such as "
@@ -159,7 +155,7 @@ def _json_lines(predictions: np.ndarray) -> bytes:
     return before + lines + behind
 
 
-READERS: dict[str, Callable[[IO[bytes], str, Schema], Iterator[Piece]]] = {
+READERS: dict[str, Callable[[IO[bytes], str, "Table"], Iterator[Piece]]] = {
     CSV: read_csv,
     JSON: read_json,
     JSON_LINES: read_json_lines,

@@ -15,14 +15,17 @@ from difflib import get_close_matches
 from functools import lru_cache, partial
 from io import SEEK_CUR, SEEK_END, TextIOWrapper
 from itertools import chain, islice
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from sagemaker_runtime.algorithm import Column, Schema
 from sagemaker_runtime.errors import InvalidValue, Malformed
 from sagemaker_runtime.formats.scan import Layout, Rows, can_scan
+from sagemaker_runtime.formats.schema import Column
 from sagemaker_runtime.formats.values import shown
+
+if TYPE_CHECKING:
+    from sagemaker_runtime.formats.table import Table
 
 # Rows that are held as Python objects at a time. A row of strings takes about eight times its
 # bytes, so a body of 100 MB must not become strings at once; larger pieces are not faster.
@@ -51,7 +54,7 @@ _rows_begin = re.compile(r'[ \t\n\r]*(?:\{[ \t\n\r]*"instances"[ \t\n\r]*:[ \t\n
 _space = re.compile(r"[ \t\n\r]*").match
 
 
-def _may_scan(body: IO[bytes], charset: str, schema: Schema) -> bool:
+def _may_scan(body: IO[bytes], charset: str, schema: "Table") -> bool:
     """
     Tell whether the body may have plain rows, and so many that scanning them pays.
     """
@@ -75,7 +78,7 @@ def _scanned(body: IO[bytes], scan: Callable[[bytes], Rows]) -> Iterator[Rows]:
             return
 
 
-def read_csv(body: IO[bytes], charset: str, schema: Schema) -> Iterator[Piece]:
+def read_csv(body: IO[bytes], charset: str, schema: "Table") -> Iterator[Piece]:
     """
     Read rows with a header, when the first row names a known column, or without.
     """
@@ -167,7 +170,7 @@ def _lines(body: IO[bytes], charset: str, before: int) -> Iterator[Iterator[list
         ) from None
 
 
-def _header(first: list[str], schema: Schema) -> tuple[str, ...]:
+def _header(first: list[str], schema: "Table") -> tuple[str, ...]:
     """
     Return the names in the first row if it is a header, otherwise none.
     """
@@ -175,7 +178,7 @@ def _header(first: list[str], schema: Schema) -> tuple[str, ...]:
     return () if _known(schema).isdisjoint(names) else names
 
 
-def _positions(first: list[str], schema: Schema) -> Sequence[int | None]:
+def _positions(first: list[str], schema: "Table") -> Sequence[int | None]:
     """
     Find where the features stand in every row by the first one.
     """
@@ -184,7 +187,7 @@ def _positions(first: list[str], schema: Schema) -> Sequence[int | None]:
 
 
 @lru_cache(maxsize=16)
-def _bare_layout(schema: Schema) -> Layout | None:
+def _bare_layout(schema: "Table") -> Layout | None:
     """
     Return the layout of rows of just the features; None if a column's name might be read as one.
     """
@@ -194,7 +197,7 @@ def _bare_layout(schema: Schema) -> Layout | None:
 
 
 @lru_cache(maxsize=16)
-def _csv_layout(names: tuple[str, ...] | int, schema: Schema) -> Layout | None:
+def _csv_layout(names: tuple[str, ...] | int, schema: "Table") -> Layout | None:
     """
     Return the layout below a header, or of rows of so many fields; None for a wrong one.
     """
@@ -238,7 +241,7 @@ def _rectangles(
         row += len(piece)
 
 
-def _named(names: Sequence[str], schema: Schema) -> list[int | None]:
+def _named(names: Sequence[str], schema: "Table") -> list[int | None]:
     """
     Find the features' positions in a header.
     """
@@ -254,15 +257,15 @@ def _named(names: Sequence[str], schema: Schema) -> list[int | None]:
     return [names.index(c.name) if c.name in names else None for c in schema.features]
 
 
-def _trailing(fields: Sequence[object], schema: Schema) -> range:
+def _trailing(fields: Sequence[object], schema: "Table") -> range:
     """
     Find the features' positions in a first row without names: ignored columns stand before them.
     """
-    features, ignored = len(schema.features), len(schema.ignored)
+    features, ignored = len(schema.features), len(schema.unread)
     before = len(fields) - features
     if not 0 <= before <= ignored:
         expected = f"{features}" if not ignored else f"{features} to {features + ignored}"
-        known = "" if not ignored else f", with any of {_listed(_names(schema.ignored))} before"
+        known = "" if not ignored else f", with any of {_listed(_names(schema.unread))} before"
         raise InvalidValue(
             f"row 1 has {_count(len(fields))}; expected {expected}: "
             f"{_listed(_names(schema.features))}{known}",
@@ -271,7 +274,7 @@ def _trailing(fields: Sequence[object], schema: Schema) -> range:
     return range(before, len(fields))
 
 
-def read_json(body: IO[bytes], charset: str, schema: Schema) -> Iterator[Piece]:
+def read_json(body: IO[bytes], charset: str, schema: "Table") -> Iterator[Piece]:
     """
     Read a record, a list of rows, {"instances": rows}, or {"column": [values]}.
     """
@@ -320,7 +323,7 @@ def _begin_of_list(body: IO[bytes], charset: str) -> re.Match[str] | None:
 
 
 def _scanned_list(
-    body: IO[bytes], charset: str, begin: re.Match[str], schema: Schema
+    body: IO[bytes], charset: str, begin: re.Match[str], schema: "Table"
 ) -> Generator[Piece, None, bool]:
     """
     Read the rows of the list that ``begin`` opens, the plain ones fast, and return True; or False
@@ -364,7 +367,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _first_row(parse: Callable[[], Any], schema: Schema) -> tuple[Any, Layout | None]:
+def _first_row(parse: Callable[[], Any], schema: "Table") -> tuple[Any, Layout | None]:
     """
     Return the first row, and the layout that all have if they are plain, or None.
     """
@@ -388,7 +391,7 @@ def _first_row(parse: Callable[[], Any], schema: Schema) -> tuple[Any, Layout | 
 
 
 def _read_long_list(
-    text: str, elements: Iterator[Any], schema: Schema, row: int = 1, first: Any = None
+    text: str, elements: Iterator[Any], schema: "Table", row: int = 1, first: Any = None
 ) -> Iterator[Piece]:
     """
     Read the elements of a list as ``read_json`` reads short ones, the next of them being ``row``.
@@ -422,7 +425,7 @@ def _elements(text: str, begin: re.Match[str], at: int, ended: bool) -> Iterator
         raise json.JSONDecodeError(error.msg, text, at + 1 + error.pos - len(frame)) from None
 
 
-def read_json_lines(body: IO[bytes], charset: str, schema: Schema) -> Iterator[Piece]:
+def read_json_lines(body: IO[bytes], charset: str, schema: "Table") -> Iterator[Piece]:
     """
     Read one record, or list in schema order, per line.
     """
@@ -481,7 +484,7 @@ def _behind_space(text: str, at: int) -> int:
     return _space(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
 
 
-def _from_rows(rows: list[Any], first_row: int, schema: Schema, first: Any) -> Fields:
+def _from_rows(rows: list[Any], first_row: int, schema: "Table", first: Any) -> Fields:
     """
     Turn records, or lists in schema order, into one sequence per feature; ``first`` is the body's
     first row, by which all go.
@@ -509,7 +512,7 @@ def _from_rows(rows: list[Any], first_row: int, schema: Schema, first: Any) -> F
 
 
 def _from_records(
-    records: list[dict[str, Any]], column: Column, first_row: int, schema: Schema
+    records: list[dict[str, Any]], column: Column, first_row: int, schema: "Table"
 ) -> list[object]:
     name = column.name
     try:
@@ -523,7 +526,7 @@ def _from_records(
         return [record.get(name) for record in records]
 
 
-def _from_columns(content: dict[str, Any], schema: Schema) -> Piece:
+def _from_columns(content: dict[str, Any], schema: "Table") -> Piece:
     lengths = {
         name: len(values) if isinstance(values, list) else None
         for name, values in content.items()
@@ -544,7 +547,7 @@ def _from_columns(content: dict[str, Any], schema: Schema) -> Piece:
 
 
 def _check_absent(
-    column: Column, names: Sequence[str], where: str, schema: Schema, row: int | None = None
+    column: Column, names: Sequence[str], where: str, schema: "Table", row: int | None = None
 ) -> None:
     """
     Raise InvalidValue when a column must not be absent, or was probably sent misspelt.
@@ -577,8 +580,8 @@ def _names(columns: Iterable[Column]) -> list[str]:
 
 
 @lru_cache(maxsize=16)
-def _known(schema: Schema) -> set[str]:
-    return {*_names(schema.features), *_names(schema.ignored)}
+def _known(schema: "Table") -> set[str]:
+    return {*_names(schema.features), *_names(schema.unread)}
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -595,11 +598,11 @@ def _count(fields: int) -> str:
     return f"{fields} field" if fields == 1 else f"{fields} fields"
 
 
-def _line(schema: Schema) -> str:
+def _line(schema: "Table") -> str:
     return ",".join(column.example for column in schema.features)
 
 
-def _record(schema: Schema) -> str:
+def _record(schema: "Table") -> str:
     """
     Write the examples as a JSON record, shortened to the first three.
     """

@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sagemaker_runtime.algorithm import Schema
+if TYPE_CHECKING:
+    from sagemaker_runtime.formats.table import Table
+
 
 # The charsets, by Python's names, whose plain characters are single bytes as in ASCII.
 CHARSETS = {"utf-8", "ascii", "latin-1", "iso8859-15", "cp1252"}
@@ -49,7 +51,7 @@ class _Rows(ctypes.Structure):
 
 
 @lru_cache(maxsize=32)
-def can_scan(schema: Schema, charset: str) -> bool:
+def can_scan(schema: "Table", charset: str) -> bool:
     """
     Tell whether rows of this schema may be plain: texts are Python's to read.
     """
@@ -80,7 +82,7 @@ class Layout:
     """
 
     def __init__(
-        self, schema: Schema, positions: Sequence[int | None], keys: Sequence[str | None]
+        self, schema: "Table", positions: Sequence[int | None], keys: Sequence[str | None]
     ) -> None:
         self._columns = (_Column * len(keys))()
         self._width = len(keys)

@@ -12,11 +12,15 @@ A missing value passes only in an optional column, as NaN, NaT or "".
 import re
 from collections.abc import Callable, Sequence
 from math import isfinite, nan
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sagemaker_runtime.algorithm import Column, Columns, Schema
 from sagemaker_runtime.errors import InvalidValue
+from sagemaker_runtime.formats.schema import Column, Columns
+
+if TYPE_CHECKING:
+    from sagemaker_runtime.formats.table import Table
 
 KIND_NAMES = {"number": "a number", "timestamp": "a timestamp", "text": "a text"}
 DTYPES = {"number": "float64", "timestamp": "datetime64[s]", "text": "object"}
@@ -55,7 +59,7 @@ def absent(column: Column, count: int) -> np.ndarray:
     return np.full(count, _NOTHING[column.kind], DTYPES[column.kind])
 
 
-def join(parts: Sequence[Columns], schema: Schema) -> Columns:
+def join(parts: Sequence[Columns], schema: "Table") -> Columns:
     """
     Put the pieces of a body together, in order; no piece makes columns without rows.
     """
@@ -67,7 +71,7 @@ def join(parts: Sequence[Columns], schema: Schema) -> Columns:
     }
 
 
-def examples(schema: Schema) -> Columns:
+def examples(schema: "Table") -> Columns:
     """
     Return one row made of the features' examples.
     """

@@ -6,15 +6,31 @@ import difflib
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sagemaker_runtime.algorithm import Hyperparameter, Value
 from sagemaker_runtime.errors import HyperparameterError
 
 # Keys that tuning jobs and AWS's SDKs add beside the user's own.
 PLATFORM_PREFIXES = ("_tuning_", "sagemaker_")
 TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """
+    One hyperparameter; its type is the default's type.
+    """
+
+    name: str
+    default: Value
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
 
 
 def read(path: Path, table: Sequence[Hyperparameter]) -> dict[str, Value]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sagemaker_runtime.algorithm import Column, Columns, Hyperparameter, Schema, TrainingJob
+from sagemaker_runtime.algorithm import Column, Columns, Hyperparameter, Table, TrainingJob
 
-SCHEMA = Schema(features=(Column("size", "number", example="3.5"),))
+INPUT = Table(Column("size", "number", example="3.5"))
 HYPERPARAMETERS = (Hyperparameter("slope", 2.0, "Prediction per unit of size."),)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from pretrained_model.transform import transform
-from sagemaker_runtime.algorithm import Column, Columns, Hyperparameter, Schema, TrainingJob
+from sagemaker_runtime.algorithm import Column, Columns, Hyperparameter, Table, TrainingJob
 from sagemaker_runtime.errors import InvalidValue, ModelError
 from sagemaker_runtime.formats.values import convert, examples
 
@@ -35,7 +35,7 @@ def _column(name: str, example: str) -> Column:
 with (HERE / "example.csv").open(newline="", encoding="utf-8-sig") as file:
     names, row, *_ = csv.reader(file)
 
-SCHEMA = Schema(tuple(map(_column, names, row)))
+INPUT = Table(*map(_column, names, row))
 HYPERPARAMETERS: tuple[Hyperparameter, ...] = ()
 
 
@@ -48,7 +48,7 @@ def train(job: TrainingJob) -> None:
     source = job.channels.get("model", HERE)
     for file in source.glob(f"{MODEL}*"):  # large models keep their weights in files of their own
         shutil.copyfile(file, job.model_dir / file.name)
-    predict(load(job.model_dir), examples(SCHEMA))
+    predict(load(job.model_dir), examples(INPUT))
     print(f"{MODEL} answered the row of example.csv; copied from {source}")
 
 
