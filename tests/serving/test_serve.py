@@ -80,7 +80,7 @@ CSV = {"Content-Type": "text/csv"}
 # Large enough to be worked on in a thread, so that the worker's other requests go on.
 HOLD = b"1\n" * 50_000
 # The worker that held a request is killed with it.
-KILLED = "Perhaps out of memory|worker_failed"
+KILLED = "Perhaps out of memory|worker [0-9]+ was killed|worker_failed"
 ROOT = os.geteuid() == 0
 NGINX = pytest.mark.parametrize(
     "nginx",
@@ -307,7 +307,7 @@ def test_a_request_beyond_the_limit_is_cut_off(nginx: bool, program: Path, model
     """
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[1]);"
-        "from sagemaker_runtime.serving.supervisor import main;"
+        "from sagemaker_runtime.serving.run import main;"
         "sys.exit(main([], os.environ, drain_s=1))"
     )
     with _serve(
@@ -338,10 +338,11 @@ def test_a_second_signal_stops_at_once(program: Path, model: Path) -> None:
         serve.wait_for_ping()
         with _held(serve, model):
             serve.process.send_signal(signal.SIGTERM)
-            wait_until(lambda: not serve.is_listening(), what="new connections are refused")
+            wait_until(lambda: serve.log("SIGTERM: finishing"), what="serve has the signal")
             serve.process.send_signal(signal.SIGTERM)
             later = time.monotonic() + 1.1
             wait_until(lambda: time.monotonic() > later, what="a second has passed")
+            wait_until(lambda: not serve.is_listening(), what="new connections are refused")
             assert serve.process.poll() is None
             assert serve.stop() == ExitCode.DRAIN_TIMEOUT
 
@@ -350,7 +351,8 @@ def test_a_killed_worker_is_replaced(program: Path, model: Path) -> None:
     """
     1. the only worker works on a request
     2. it is killed as the kernel does when memory runs out
-    Result: the caller gets a 502 in JSON, the log names the cause, a new worker answers.
+    Result: the caller gets a 502 in JSON, the log names the cause, the memory granted and what to
+    do, a new worker answers.
     """
     with _serve(program, model, workers=1, allowed=[KILLED]) as serve:
         serve.wait_for_ping()
@@ -362,6 +364,9 @@ def test_a_killed_worker_is_replaced(program: Path, model: Path) -> None:
         serve.wait_for_ping()
         assert _children(_master(serve, "gunicorn")) != [worker]
         assert serve.log("SIGKILL! Perhaps out of memory?")
+        [line] = serve.log(f"worker {worker} was killed")
+        assert re.search("[Mm]emory.* [0-9]+ MB are granted for 1 worker.", line)
+        assert "MODEL_SERVER_WORKERS" in line
 
 
 def _answer_at(path: Path) -> str:
@@ -380,9 +385,7 @@ def test_each_worker_has_a_socket_and_keeps_it(program: Path, model: Path) -> No
     Result: every socket is answered again, the dead worker's by its successor.
     """
     folder = model.parent
-    with _serve(
-        program, model, workers=3, allowed=["Perhaps out of memory"], TMPDIR=str(folder)
-    ) as serve:
+    with _serve(program, model, workers=3, allowed=[KILLED], TMPDIR=str(folder)) as serve:
         serve.wait_for_ping()
         sockets = sorted(folder.glob("serve-*/worker-*.sock"))
         assert len(sockets) == 3
@@ -402,7 +405,8 @@ def test_a_dead_master_ends_serve(victim: str, program: Path, model: Path) -> No
     """
     1. serve answers
     2. the master of gunicorn or nginx is killed
-    Result: serve names it, exits with CHILD_DIED and leaves no process.
+    Result: serve names it and memory as the likely cause, exits with CHILD_DIED and leaves no
+    process.
     """
     line = f"{victim} was killed by SIGKILL"
     with _serve(program, model, allowed=[line]) as serve:
@@ -410,7 +414,7 @@ def test_a_dead_master_ends_serve(victim: str, program: Path, model: Path) -> No
         everybody = _wait_for_everybody(serve)
         os.kill(_master(serve, victim), signal.SIGKILL)
         assert serve.wait() == ExitCode.CHILD_DIED
-        assert serve.log(line)
+        assert re.search("[Mm]emory.* MB are granted for 2 workers", serve.log(line)[0])
         wait_until(lambda: _all_gone(everybody), what="all processes end")
 
 
@@ -445,15 +449,17 @@ def test_a_broken_nginx_conf(shared: Path, model: Path) -> None:
     """
     1. somebody edits nginx.conf and forgets a semicolon
     2. serve starts
-    Result: it shows nginx's complaint, starts nothing and exits with CHILD_DIED.
+    Result: its last line is nginx's complaint, it exits with CHILD_DIED and leaves no process.
     """
     broken = assemble(shared / "no-semicolon", ALGORITHM)
     conf = broken / "nginx.conf"
     conf.write_text(conf.read_text().replace("server_tokens off;", "server_tokens off"))
     with _serve(broken, model, allowed=["nginx refuses its configuration"]) as serve:
+        children = wait_until(lambda: _children(serve.process.pid), what="gunicorn runs")
         assert serve.wait() == ExitCode.CHILD_DIED
-        assert serve.log("invalid number of arguments")
-        assert not serve.log("gunicorn")
+        assert "nginx refuses its configuration: " in serve.stderr[-1]
+        assert "invalid number of arguments" in serve.stderr[-1]
+        assert _all_gone(children)
 
 
 def test_a_taken_port_is_named(program: Path, model: Path) -> None:
@@ -627,7 +633,7 @@ def test_gunicorn_is_set_apart(program: Path, model: Path) -> None:
         serve.wait_for_ping()
         master = _master(serve, "gunicorn")
         assert os.getpgid(master) == master
-        folder = Path((model / "tempdir").read_text())
+        folder = Path((model / "tempdir").read_text()).parent
         assert folder.parent == model.parent
         assert folder.name.startswith("serve-")
 
