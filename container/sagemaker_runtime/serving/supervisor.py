@@ -171,16 +171,17 @@ class Supervisor:
         """
         logger.info("%s: finishing the running requests", name)
         deadline = time.monotonic() + self._drain_s
+        drained = True
         if "nginx" in self._children:
             self._folder.stopping.touch()
             self._pause(min(CLOSING_S, self._drain_s / 2))
             self._close_port()
             drained = self._end("nginx", signal.SIGQUIT, deadline)
-            if drained:
-                self._end("gunicorn", signal.SIGQUIT, time.monotonic() + END_S)
-        else:
+        elif not self._nginx:
             self._close_port()
             drained = self._end("gunicorn", signal.SIGTERM, deadline)
+        if drained and self._nginx:  # nobody waits for an answer of gunicorn any more
+            self._end("gunicorn", signal.SIGQUIT, time.monotonic() + END_S)
         if self._signals.hurried:
             raise DrainTimeout("a second signal came: stopped at once")
         if not drained:
