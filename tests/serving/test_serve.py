@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -829,3 +830,109 @@ def test_threads_are_a_setting(shared: Path, model: Path) -> None:
             serve.wait_for_ping()
             answer = serve.call("/invocations", b"7,0\n", headers=CSV)
             assert answer.body.split(b",")[1].strip() == b"2.0"
+
+
+def test_gunicorns_own_variable_is_refused(program: Path, model: Path) -> None:
+    """
+    1. GUNICORN_CMD_ARGS asks for four workers
+    2. serve starts
+    Result: one line names the setting for that, and serve exits with BAD_SETTING.
+    """
+    with _serve(program, model, GUNICORN_CMD_ARGS="--workers 4") as serve:
+        assert serve.wait() == ExitCode.BAD_SETTING
+        [line] = serve.stderr
+        assert line.startswith("serve: GUNICORN_CMD_ARGS is '--workers 4'; ")
+        assert "MODEL_SERVER_WORKERS" in line
+
+
+def test_variables_of_other_servers_change_nothing(program: Path, model: Path) -> None:
+    """
+    1. variables are set that gunicorn or nginx would take or stumble over
+    2. serve starts and is asked to predict
+    Result: it has its own number of workers and answers as ever.
+    """
+    foreign = {
+        "WEB_CONCURRENCY": "many",
+        "SENDFILE": "perhaps",
+        "SCRIPT_NAME": "/prefix",
+        "LISTEN_FDS": "1",
+        "GUNICORN_PID": "1",
+        "NGINX": "0;",
+        "PORT": "1",
+    }
+    with _serve(program, model, **foreign) as serve:
+        serve.wait_for_ping()
+        assert serve.call("/invocations", b"0\n", headers=CSV).status == 200
+        assert len(_wait_for_everybody(serve)) == 5
+
+
+def test_a_variable_that_nobody_reads(program: Path, model: Path) -> None:
+    """
+    1. settings are misspelt, or named as other containers name them
+    2. serve starts
+    Result: one line for each names the setting that was probably meant; serve runs.
+    """
+    environ = {"MODEL_SERVER_WORKER": "4", "SAGEMAKER_MODEL_SERVER_TIMEOUT": "9"}
+    with _serve(program, model, allowed=["is not a setting"], **environ) as serve:
+        serve.wait_for_ping()
+        [worker] = serve.log("MODEL_SERVER_WORKER is not a setting")
+        assert "did you mean MODEL_SERVER_WORKERS?" in worker
+        [timeout] = serve.log("SAGEMAKER_MODEL_SERVER_TIMEOUT is not a setting")
+        assert "did you mean MODEL_SERVER_TIMEOUT?" in timeout
+
+
+def test_no_folder_for_temporary_files(program: Path, model: Path) -> None:
+    """
+    1. no file can be written anywhere
+    2. serve starts
+    Result: one line says what to do, and serve exits with BAD_SETTING.
+    """
+    serve_it = 'ulimit -f 0; exec "$@"'
+    command = ["sh", "-c", serve_it, "sh", sys.executable, str(program / "serve")]
+    with _serve(program, model, command=command) as serve:
+        assert serve.wait() == ExitCode.BAD_SETTING
+        [line] = serve.stderr
+        assert line.startswith("serve: TMPDIR is not set and no folder for temporary files")
+        assert "Mount a writable /tmp" in line
+
+
+@readable
+def test_root_without_capabilities(program: Path, model: Path) -> None:
+    """
+    1. root without capabilities, as by docker run --cap-drop ALL, starts serve
+    2. it predicts and refuses a body that is too large
+    3. SIGTERM arrives
+    Result: all as usual, without a stray line; one line says that the workers stay root.
+    """
+    command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    with _serve(
+        program,
+        model,
+        command=[*command, sys.executable, str(program / "serve")],
+        MODEL_SERVER_MAX_PAYLOAD_MB="1",
+        allowed=["payload_too_large"],
+    ) as serve:
+        serve.wait_for_ping()
+        assert serve.call("/invocations", HOLD.replace(b"1", b"0"), headers=CSV).status == 200
+        assert_error(
+            serve.call("/invocations", b"0\n" * 2**20, headers=CSV), 413, "payload_too_large"
+        )
+        assert len(serve.log("the workers stay root")) == 1
+        assert serve.stop() == ExitCode.OK
+
+
+@NGINX
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="the machine has no IPv6")
+def test_both_versions_of_ip(nginx: bool, program: Path, model: Path) -> None:
+    """
+    1. a client connects by IPv6
+    2. another connects by IPv4
+    Result: both are answered.
+    """
+    with _serve(program, model, nginx=nginx) as serve:
+        serve.wait_for_ping()
+        for host in ("::1", "127.0.0.1"):
+            connection = HTTPConnection(host, serve.port, timeout=10)
+            connection.request("GET", "/ping")
+            assert connection.getresponse().status == 200
+            connection.close()

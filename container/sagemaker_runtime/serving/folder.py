@@ -33,11 +33,11 @@ class RunFolder:
         try:
             self.path = Path(tempfile.mkdtemp(prefix="serve-"))
         except OSError as error:
-            named = environ.get("TMPDIR")
+            named = repr(environ["TMPDIR"]) if environ.get("TMPDIR") else "not set"
             raise SettingError(
-                f"TMPDIR is {f'{named!r}' if named else 'not set'} and no folder for temporary "
-                f"files can be written ({error}). Mount a writable /tmp, such as by docker run "
-                "--tmpfs /tmp, or set TMPDIR to a folder that is writable."
+                f"TMPDIR is {named} and no folder for temporary files can be made "
+                f"({error.strerror}). Mount a writable /tmp, such as by docker run --tmpfs /tmp, "
+                "or set TMPDIR to a folder that is writable."
             ) from error
         self.temporary = self.path / "tmp"
         # nginx answers differently once this file exists; see nginx.conf.
@@ -55,7 +55,7 @@ class RunFolder:
             self.__exit__()
             raise SettingError(
                 f"TMPDIR is {str(self.path.parent)!r}, where a folder can be made but not used "
-                f"({error}). Set TMPDIR to a folder that is writable, such as /tmp."
+                f"({error.strerror}). Set TMPDIR to a folder that is writable, such as /tmp."
             ) from error
         return self
 
