@@ -47,7 +47,7 @@ class Nginx:
         # Opened for writing too: nginx then never waits for a reader nor meets a closed pipe.
         os.mkfifo(folder.path / "nginx.log")
         self.log = os.open(folder.path / "nginx.log", os.O_RDWR | os.O_NONBLOCK)
-        # Set once it answers; before, what it says is its reason for not doing so.
+        # Whether it answers; until then, what it says may be its reason for not doing so.
         self.serves = False
         self._unfinished_line = b""
         self._complaints: list[str] = []
@@ -92,6 +92,14 @@ class Nginx:
                 logger.error("nginx: %s", text)
             else:
                 self._complaints.append(text)
+
+    def has_started(self) -> None:
+        """
+        Take note that it answers and print what it has said so far.
+        """
+        self.serves = True
+        for text in self._complaints:
+            logger.error("nginx: %s", text)
 
     def complaint(self) -> str:
         """

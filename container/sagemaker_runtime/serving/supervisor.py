@@ -101,7 +101,7 @@ class Supervisor:
             self._nginx.start(self._children, self._listening)
         if self._wait_until(lambda: self._answers(port)):
             if self._nginx:
-                self._nginx.serves = True
+                self._nginx.has_started()
             logger.info(
                 "serving on port %s with %s workers after %.2f s",
                 self._settings.port,
