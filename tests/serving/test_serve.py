@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -936,3 +937,74 @@ def test_both_versions_of_ip(nginx: bool, program: Path, model: Path) -> None:
             connection.request("GET", "/ping")
             assert connection.getresponse().status == 200
             connection.close()
+
+
+class Callers:
+    """
+    Sixteen threads that ask as fast as they can until the port refuses them: each on one connection
+    for as long as the answers allow, or on a fresh one for each request.
+    """
+
+    def __init__(self, serve: ServeProcess, kept: bool) -> None:
+        self.answered = 0
+        self.lost: list[str] = []
+        self._serve, self._kept = serve, kept
+        self._threads = [Thread(target=self._ask, daemon=True) for _ in range(16)]
+
+    def __enter__(self) -> "Callers":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for thread in self._threads:
+            thread.join(30)
+            assert not thread.is_alive()
+
+    def _ask(self) -> None:
+        while True:
+            connection = HTTPConnection("127.0.0.1", self._serve.port, timeout=10)
+            try:
+                connection.connect()
+            except ConnectionRefusedError:
+                return
+            try:
+                again = True
+                while again:
+                    connection.request("POST", "/invocations", b"0\n", CSV)
+                    answer = connection.getresponse()
+                    answer.read()
+                    assert answer.status == 200
+                    self.answered += 1
+                    again = self._kept and answer.getheader("Connection") != "close"
+            except Exception as error:  # noqa: BLE001 - each is a request without an answer
+                self.lost.append(repr(error))
+            finally:
+                connection.close()
+
+
+@NGINX
+@pytest.mark.parametrize("kept", [True, False], ids=["kept connections", "fresh connections"])
+def test_no_request_is_lost_by_a_stop(kept: bool, nginx: bool, program: Path, model: Path) -> None:
+    """
+    1. sixteen callers ask without a pause
+    2. SIGTERM arrives
+    3. all this twice more
+    Result: pings fail with 503 at once where there is nginx, every request that found the port open
+    is answered with 200, serve exits 0.
+    """
+    for _ in range(3):
+        with _serve(program, model, nginx=nginx) as serve:
+            serve.wait_for_ping()
+            with Callers(serve, kept) as callers:
+                wait_until(lambda: callers.answered > 100, what="callers are busy")
+                serve.process.send_signal(signal.SIGTERM)
+                if nginx:
+                    refused = wait_until(
+                        lambda: (answer := serve.call("/ping")).status != 200 and answer,
+                        what="pings fail",
+                    )
+                    assert_error(refused, 503, "stopping")
+                    assert refused.headers["Connection"] == "close"
+            assert serve.wait() == ExitCode.OK
+            assert not callers.lost
