@@ -80,6 +80,8 @@ def write_json_error(client: socket.socket, status: int, reason: str, message: s
     """
     Answer a request that gunicorn refuses before the application sees it.
     """
+    if message.startswith("Invalid HTTP Version"):  # gunicorn's 400 for it, nginx's is 505
+        status, reason = 505, "HTTP Version Not Supported"
     request_id = secrets.token_hex(16)
     refusal = refusals.find(status)
     about = {

@@ -72,10 +72,17 @@ def out_of_memory(workers: int, before: int | None, root: Path = Path("/")) -> s
     else:
         cause = "Memory may have run out, although the kernel counts no kill for that reason"
     return (
-        f"{cause}: {memory_mb(root)} MB are granted for {workers} "
-        f"worker{'' if workers == 1 else 's'}. Set MODEL_SERVER_WORKERS or "
-        "MODEL_SERVER_MAX_PAYLOAD_MB to less, or take a larger instance."
+        f"{cause}: {memory_mb(root)} MB are granted for {workers_in_words(workers)}. "
+        "Set MODEL_SERVER_WORKERS or MODEL_SERVER_MAX_PAYLOAD_MB to less, or take a larger "
+        "instance."
     )
+
+
+def workers_in_words(workers: int) -> str:
+    """
+    Return "1 worker" or "2 workers".
+    """
+    return f"{workers} worker{'' if workers == 1 else 's'}"
 
 
 def may_change_account(root: Path = Path("/")) -> bool:

@@ -10,8 +10,8 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from http.client import HTTPConnection
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from threading import Thread
 
@@ -20,6 +20,7 @@ import pytest
 from harness import Answer, ServeProcess, assert_error, wait_until
 from project import assemble
 from sagemaker_runtime.errors import ExitCode
+from sagemaker_runtime.serving import refusals
 
 # Files in the model folder steer it: "wait" holds up loading, "release" ends held predictions.
 ALGORITHM = """
@@ -1008,3 +1009,104 @@ def test_no_request_is_lost_by_a_stop(kept: bool, nginx: bool, program: Path, mo
                     assert refused.headers["Connection"] == "close"
             assert serve.wait() == ExitCode.OK
             assert not callers.lost
+
+
+def _ask(port: int, request: bytes) -> Answer:
+    """
+    Send bytes and read the answer to its end.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(request)
+        response = HTTPResponse(client)
+        response.begin()
+        return Answer(response.status, response.headers, response.read())
+
+
+REFUSED = (
+    ("GET /error HTTP/1.1", "", 404, "not_found"),
+    ("GET /stopping HTTP/1.1", "", 404, "not_found"),
+    ("this is no request", "", 400, "bad_request"),
+    (f"GET /{'a' * 20_000} HTTP/1.1", "", 414, "uri_too_long"),
+    (f"GET /{'a' * 12_000} HTTP/1.1", "", 414, "uri_too_long"),
+    ("GET /ping HTTP/1.1", f"X-Long: {'a' * 20_000}\r\n", 431, "headers_too_large"),
+    ("POST /invocations HTTP/1.1", "Transfer-Encoding: nonsense\r\n", 501, "not_implemented"),
+    ("GET /ping HTTP/3.1", "", 505, "http_version_not_supported"),
+    ("TRACE /ping HTTP/1.1", "", 405, "method_not_allowed"),
+)
+
+
+@NGINX
+def test_answers_without_the_application(nginx: bool, program: Path, model: Path) -> None:
+    """
+    1. requests come that nginx or gunicorn answers by itself
+    Result: the usual JSON with the same status, code and text, whoever answers.
+    """
+    allowed = [*(code for *_, code in REFUSED), "Invalid request", "request refused"]
+    with _serve(program, model, nginx=nginx, workers=1, allowed=allowed) as serve:
+        serve.wait_for_ping()
+        for request_line, headers, status, code in REFUSED:
+            request = f"{request_line}\r\nHost: localhost\r\n{headers}\r\n".encode()
+            error = assert_error(_ask(serve.port, request), status, code)
+            if status not in (404, 405):  # the application's own, without nginx
+                assert error["message"] == refusals.find(status).message
+
+
+@pytest.mark.needs("nginx")
+def test_slow_callers_shut_nobody_out(program: Path, model: Path) -> None:
+    """
+    1. 2,000 callers send the beginning of a header, 2,000 others the beginning of a body
+    2. pings and requests arrive
+    Result: each is answered, pings within the platform's 2 s.
+    """
+    header = b"POST /invocations HTTP/1.1\r\nHost: localhost\r\n"
+    body = header + b"Content-Type: text/csv\r\nContent-Length: 1000000\r\n\r\n0\n"
+    with _serve(program, model) as serve, ExitStack() as slow:
+        serve.wait_for_ping()
+        for beginning in (header, body):
+            for _ in range(2000):
+                caller = slow.enter_context(socket.create_connection(("127.0.0.1", serve.port), 10))
+                caller.sendall(beginning)
+        for _ in range(20):
+            assert serve.call("/ping", timeout=2).status == 200
+            assert serve.call("/invocations", b"0\n", headers=CSV).status == 200
+
+
+@pytest.mark.needs("nginx")
+def test_a_caller_that_never_sends_its_header_is_dropped(program: Path, model: Path) -> None:
+    """
+    1. a caller sends the beginning of a header and no more
+    Result: within a quarter of a minute nginx closes the connection.
+    """
+    with _serve(program, model) as serve:
+        serve.wait_for_ping()
+        with socket.create_connection(("127.0.0.1", serve.port), timeout=15) as caller:
+            caller.sendall(b"GET /ping HTTP/1.1\r\nHost: ")
+            assert caller.recv(1000) == b"" or caller.recv(1000) == b""
+
+
+def test_no_worker_gains_privileges(program: Path, model: Path) -> None:
+    """
+    1. serve answers
+    Result: neither master nor worker may gain rights by running a program with a setuid bit.
+    """
+    with _serve(program, model) as serve:
+        serve.wait_for_ping()
+        for process in _wait_for_everybody(serve):
+            status = Path(f"/proc/{process}/status").read_text()
+            assert re.search(r"^NoNewPrivs:\s*1$", status, re.MULTILINE)
+
+
+@readable
+def test_workers_cannot_replace_what_root_reads(program: Path, model: Path) -> None:
+    """
+    1. root starts serve
+    Result: the workers' account may neither list nor change serve's folder, nor remove files of
+    others from the one for temporary files.
+    """
+    with _serve(program, model, TMPDIR=str(model.parent)) as serve:
+        serve.wait_for_ping()
+        [folder] = model.parent.glob("serve-*")
+        assert (folder.stat().st_uid, stat.S_IMODE(folder.stat().st_mode)) == (0, 0o710)
+        temporary = folder / "tmp"
+        assert (temporary.stat().st_uid, stat.S_IMODE(temporary.stat().st_mode)) == (0, 0o1770)
+        assert (folder / "nginx.conf").stat().st_uid == 0

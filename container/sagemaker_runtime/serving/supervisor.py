@@ -103,9 +103,9 @@ class Supervisor:
             if self._nginx:
                 self._nginx.has_started()
             logger.info(
-                "serving on port %s with %s workers after %.2f s",
+                "serving on port %s with %s after %.2f s",
                 self._settings.port,
-                self._settings.workers,
+                resources.workers_in_words(self._settings.workers),
                 time.monotonic() - self._began,
             )
 
