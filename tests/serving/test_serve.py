@@ -17,7 +17,8 @@ from threading import Thread
 
 import pytest
 
-from harness import Answer, ServeProcess, assert_error, wait_until
+from harness import Answer, ServeProcess, wait_until
+from http_assertions import assert_error
 from project import assemble
 from sagemaker_runtime.errors import ExitCode
 from sagemaker_runtime.serving import refusals
