@@ -170,9 +170,9 @@ def _chosen(program: Path, wanted: str) -> str:
         if init.parent.name != Path(__file__).parent.name
     )
     for name in found:
-        if taken_by := _taken_by(program, name):
+        if hidden := taken_by(program, name):
             raise AlgorithmError(
-                f"the package {name}/ has the name of {taken_by}, which could not be imported any "
+                f"the package {name}/ has the name of {hidden}, which could not be imported any "
                 f"more; rename the folder, such as my_{name}/."
             )
     there = f"{program} holds {len(found)} packages beside sagemaker_runtime"
@@ -192,7 +192,7 @@ def _chosen(program: Path, wanted: str) -> str:
     return wanted or found[0]
 
 
-def _taken_by(program: Path, name: str) -> str:
+def taken_by(program: Path, name: str) -> str:
     """
     Tell what a package called ``name`` would hide: one of the program's files or a library.
     """

@@ -8,6 +8,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from sagemaker_runtime.algorithm import Algorithm, find_algorithm
+
 TOP = Path(__file__).resolve().parents[2]
 CONTAINER = TOP / "container"
 SAMPLE = TOP / "local_test/test_dir/input/data/training"
@@ -21,15 +25,35 @@ def packages(program: Path = CONTAINER) -> list[str]:
     return sorted(found - {"sagemaker_runtime"})
 
 
-# The algorithm by its name: as the program finds it, but without importing it.
-ALGORITHM = os.environ.get("ALGORITHM") or packages()[0]
+def _name() -> str:
+    name = os.environ.pop("ALGORITHM", "")  # programs that tests put together have their own
+    if not name and len(packages()) != 1:
+        raise RuntimeError(
+            f"container/ holds {len(packages())} packages ({', '.join(packages()) or 'none'}) "
+            "beside sagemaker_runtime; say which is the algorithm: ALGORITHM=... "
+            "local_test/test.sh"
+        )
+    return name or packages()[0]
 
 
-def quick() -> dict[str, str]:
+# The algorithm's name, found as the program does it, but without importing the package.
+ALGORITHM = _name()
+
+
+def own_algorithm(name: str = ALGORITHM) -> Algorithm:
+    """
+    Return the project's algorithm.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ALGORITHM", name)
+        return find_algorithm()
+
+
+def quick(name: str = ALGORITHM) -> dict[str, str]:
     """
     Return the hyperparameters of a short training, which the algorithm's own tests may state.
     """
-    path = TOP / "tests" / ALGORITHM / "hyperparameters.json"
+    path = TOP / "tests" / name / "hyperparameters.json"
     stated: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return stated
 
