@@ -119,7 +119,7 @@ def check_git(touched: Iterable[Path]) -> None:
 
 def sample() -> list[Path]:
     """
-    Return what belongs to the present algorithm: its package, tests, data, requests and table.
+    Return what belongs to the present algorithm: its package, tests, data and requests.
     """
     packages = {init.parent.name for init in CONTAINER.glob("*/__init__.py")}
     found = re.search("^ARG ALGORITHM=(.+)$", (TOP / "Dockerfile").read_text(), re.MULTILINE)
@@ -134,6 +134,9 @@ def sample() -> list[Path]:
             *sorted(LOCAL.glob("payload.*")),
             *sorted((LOCAL / "test_dir/input/data").glob("*")),
             LOCAL / "fares.py",
+            # They bring a model to this very project, and list its files.
+            TOP / "tests/template/test_bring_your_own.py",
+            TOP / "tests/template/files.txt",
         )
         if path.exists()
     ]
@@ -154,7 +157,7 @@ def plan(given: argparse.Namespace) -> Plan:
     if given.table is None:
         kind, payload = "json", payloads / "payload.json"
         request = json.dumps({"text": "The first words of a text"}) + "\n"
-        facts |= {"media_type": "application/json", "rows": None, "metric": "train:words"}
+        facts |= {"media_type": "application/json", "metric": "train:words", "rows": 0, "text": ""}
         files[data / "texts.txt"] = TEXTS
     else:
         kind, payload = "table", payloads / "payload.csv"
