@@ -37,11 +37,12 @@ COPY requirements.txt /tmp/
 RUN python3 -m pip --python /opt/venv/bin/python3 install --no-cache-dir --no-compile \
         --only-binary :all: --require-hashes --requirement /tmp/requirements.txt
 
-# 115 MB that nothing imports when training or serving: these packages' own tests, what compilers
-# read of them, and pyarrow's network protocol Flight. Packages that you add stay whole.
+# 130 MB that nothing imports when training or serving: these packages' own tests, what compilers
+# read of them, and pyarrow's network protocol Flight and query plans of Substrait. Packages that you add stay whole.
 # Bytecode is never compared with its source: file times do not survive every way of copying an
 # image, and with a read-only root or another user id it could not be written again.
-RUN for package in gevent numpy onnxruntime pandas pyarrow scipy sklearn skops; do \
+RUN for package in fontTools gevent greenlet matplotlib mpl_toolkits numpy onnxruntime pandas \
+        pyarrow scipy sklearn skops; do \
         folder=$(echo /opt/venv/lib/python3*/site-packages/"$package"); \
         [ -d "$folder" ] || continue; \
         find "$folder" -depth -type d -name tests -exec rm -r '{}' + ; \
@@ -50,6 +51,7 @@ RUN for package in gevent numpy onnxruntime pandas pyarrow scipy sklearn skops; 
         find "$folder" -type d -empty -delete; \
     done \
     && rm -rf /opt/venv/lib/python3*/site-packages/pyarrow/*flight* \
+        /opt/venv/lib/python3*/site-packages/pyarrow/*substrait* \
     && /opt/venv/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 

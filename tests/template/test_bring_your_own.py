@@ -161,7 +161,7 @@ def test_a_regression_is_brought(project, houses):
     assert_learned(output, "validation:mae", 1, 60)
     assert "200 text/csv" in output
     run(project, "local_test/quickstart.sh")
-    run(project, f"{sys.executable} -m ruff check --ignore S101 --isolated container/houses")
+    run(project, f"{sys.executable} -m ruff check --isolated --line-length 100 container/houses")
     assert_green(project, "--docker=auto")
 
 
