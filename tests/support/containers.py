@@ -66,6 +66,15 @@ def built(tag: str, *arguments: str) -> Iterator[str]:
         docker("image", "rm", "--force", "--no-prune", tag)
 
 
+def base_image() -> str:
+    """
+    Return the name of the base that build.sh builds on.
+    """
+    found = re.search("^ARG BASE_IMAGE=(.+)$", (TOP / "Dockerfile").read_text(), re.MULTILINE)
+    assert found
+    return os.environ.get("BASE_IMAGE") or found[1]
+
+
 def unpack(archive: Path, folder: Path) -> None:
     """
     Unpack a model archive as the platform does.
@@ -117,11 +126,14 @@ class Container:
         docker("stop", "-t", "30", self.identity)
         return self.wait()
 
-    def execute(self, *command: str) -> str:
+    def execute(self, *command: str, body: bytes = b"") -> str:
         """
-        Return what a command prints inside.
+        Return what a command prints inside that reads ``body``.
         """
-        return docker("exec", self.identity, *command)
+        command = ("docker", "exec", "--interactive", self.identity, *command)
+        done = subprocess.run(command, input=body, capture_output=True)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode().strip()
 
     def predict(self, body: bytes, content_type: str = "text/csv") -> Answer:
         """
