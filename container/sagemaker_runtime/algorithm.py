@@ -20,6 +20,9 @@ Write a package with these names in its ``__init__.py`` and put it where ``taxi_
 ``INPUT`` is a Reader: ``Table``, ``Json``, ``Text``, ``Bytes`` or ``Npy``. ``OUTPUT`` is a Writer:
 ``Rows``, which it is when it is left out, or one of the last four.
 
+With ``HYPERPARAMETERS = None`` every hyperparameter is passed through as text. ``ENTRY_POINT = True``
+says that ``train`` runs the code of a job that brings its own (``Estimator(entry_point=...)``).
+
 ``predict`` is called once for each piece that ``INPUT`` reads a body in. Small bodies are one
 piece, large tables come in several of some thousand rows each, a piece without rows is left out,
 and all but ``Table`` give the whole body at once. Before the first answer, the self-test of
@@ -156,10 +159,11 @@ class Algorithm:
     name: str
     input: Reader
     output: Writer
-    hyperparameters: Sequence[Hyperparameter]
+    hyperparameters: Sequence[Hyperparameter] | None
     train: Callable[[TrainingJob], None]
     load: Callable[[Path], Any]
     predict: Callable[[Any, Any], Any]
+    entry_point: bool = False
 
 
 def find_algorithm(program: Path = PROGRAM) -> Algorithm:
@@ -203,4 +207,5 @@ def find_algorithm(program: Path = PROGRAM) -> Algorithm:
         module.train,
         module.load,
         module.predict,
+        getattr(module, "ENTRY_POINT", False),
     )
