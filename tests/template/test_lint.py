@@ -109,12 +109,18 @@ def test_the_platforms_root_stands_in_one_file():
     assert named == ["sagemaker_runtime/paths.py"]
 
 
-# What stands on the left imports none of what stands on the right.
 ALGORITHMS = set(packages())
+HTTP = {"answers", "api", "invocations", "threads", "wsgi"}
+
+# What stands on the left imports none of what stands on the right.
 FORBIDDEN = {
-    "sagemaker_runtime": {"api", "flask", "predictor", "werkzeug", "wsgi"} | ALGORITHMS,
-    "predictor.py": {"api", "flask", "werkzeug", "wsgi"} | ALGORITHMS,
+    "sagemaker_runtime": HTTP | {"flask", "predictor", "werkzeug"} | ALGORITHMS,
+    "predictor.py": HTTP | {"flask", "werkzeug"} | ALGORITHMS,
+    "answers.py": HTTP - {"answers"} | {"flask", "predictor"} | ALGORITHMS,
+    "threads.py": {"api", "flask", "invocations", "predictor", "wsgi"} | ALGORITHMS,
+    "invocations.py": {"api", "flask", "wsgi"} | ALGORITHMS,
     "api.py": {"wsgi"} | ALGORITHMS,
+    "self_test.py": {"api", "flask", "werkzeug", "wsgi"} | ALGORITHMS,
     "wsgi.py": ALGORITHMS,
 }
 
