@@ -38,7 +38,7 @@ RUN python3 -m pip --python /opt/venv/bin/python3 install --no-cache-dir --no-co
         --only-binary :all: --require-hashes --requirement /tmp/requirements.txt
 
 # 130 MB that nothing imports when training or serving: these packages' own tests, what compilers
-# read of them, and pyarrow's network protocol Flight and query plans of Substrait. Packages that you add stay whole.
+# read of them, pyarrow's network protocol Flight and what its wheel holds three times for linkers. Packages that you add stay whole.
 # Bytecode is never compared with its source: file times do not survive every way of copying an
 # image, and with a read-only root or another user id it could not be written again.
 RUN for package in fontTools gevent greenlet matplotlib mpl_toolkits numpy onnxruntime pandas \
@@ -51,7 +51,8 @@ RUN for package in fontTools gevent greenlet matplotlib mpl_toolkits numpy onnxr
         find "$folder" -type d -empty -delete; \
     done \
     && rm -rf /opt/venv/lib/python3*/site-packages/pyarrow/*flight* \
-        /opt/venv/lib/python3*/site-packages/pyarrow/*substrait* \
+        /opt/venv/lib/python3*/site-packages/pyarrow/libarrow_python*.so \
+        /opt/venv/lib/python3*/site-packages/pyarrow/libarrow_python*.so.*.* \
     && /opt/venv/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 
