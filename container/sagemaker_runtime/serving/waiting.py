@@ -1,6 +1,6 @@
 """
-How ``serve`` waits: for an answer, for a while, for a child to end; signals, ended children and what
-nginx logs are attended to meanwhile.
+How ``serve`` waits: for an answer, for a while, for a child to end. Signals, ended children and
+what nginx logs are attended to meanwhile.
 """
 
 import signal
