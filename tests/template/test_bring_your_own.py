@@ -237,6 +237,16 @@ def test_what_cannot_be_done_is_refused(project, houses, arguments, words):
     assert run(project, "git status --porcelain") == ""
 
 
+def test_whole_numbers_of_few_kinds_are_classes(project, tmp_path):
+    """A target of 0, 1 and 2 is classified, and estimated as a number if --task says so."""
+    (tmp_path / "table.csv").write_text("a,b\n1,0\n2,1\n3,2\n", encoding="utf-8")
+    script = f"./new.sh houses --from {tmp_path}/table.csv --target b"
+    said = shell(project, script).stdout
+    assert "classification of b" in said
+    assert "--task regression" in said
+    assert "regression of b" in shell(project, f"{script} --task regression").stdout
+
+
 @pytest.mark.parametrize("arguments", ["", "a b", "a --from x.csv", "a --target x", "a --task x"])
 def test_a_wrong_call_is_explained(project, arguments):
     """new.sh ends with 64 when its arguments make no sense, and names --help."""

@@ -23,7 +23,7 @@ from containers import (
     server,
 )
 from harness import wait_until
-from project import SAMPLE, TOP, own_algorithm, quick
+from project import ALGORITHM, SAMPLE, TOP, clone, own_algorithm, quick
 from sagemaker_runtime.errors import ExitCode
 
 pytestmark = pytest.mark.docker
@@ -218,6 +218,22 @@ def test_it_holds_no_mutable_state_of_the_build(image):
     look = "ls -A /var/cache/apt /var/lib/apt/lists /root/.cache /opt/ml 2>/dev/null || true"
     printed = docker("run", "--rm", image, "sh", "-c", look)
     assert [line for line in printed.splitlines() if line and not line.endswith(":")] == []
+
+
+def test_a_plain_docker_build_takes_the_algorithm_and_its_helpers(tmp_path):
+    """Without build.sh the Dockerfile names the algorithm; a package beside it comes along."""
+    folder = clone(tmp_path / "clone")
+    (folder / "container/helper").mkdir()
+    (folder / "container/helper/__init__.py").touch()
+    tag = f"container-suite/plain:{os.getpid()}"
+    docker("build", "--quiet", "--force-rm", "--tag", tag, str(folder))
+    try:
+        look = "printenv ALGORITHM; ls */__init__.py"
+        name, *packages = docker("run", "--rm", tag, "sh", "-c", look).split()
+        assert name == ALGORITHM
+        assert {f"{ALGORITHM}/__init__.py", "helper/__init__.py"} < set(packages)
+    finally:
+        docker("image", "rm", "--force", "--no-prune", tag)
 
 
 def test_windows_line_endings_stop_the_build(tmp_path):
