@@ -109,8 +109,8 @@ def test_the_platforms_root_stands_in_one_file():
     assert named == ["sagemaker_runtime/paths.py"]
 
 
-ALGORITHMS = set(packages())
 HTTP = {"answers", "api", "invocations", "threads", "wsgi"}
+ALGORITHMS = set(packages())
 
 # What stands on the left imports none of what stands on the right.
 FORBIDDEN = {
