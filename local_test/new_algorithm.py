@@ -3,8 +3,6 @@ Puts the start of a new algorithm in the place of the present one: what new.sh r
 """
 
 import argparse
-import csv
-import io
 import json
 import keyword
 import os
@@ -16,18 +14,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
 TOP = Path(__file__).resolve().parents[1]
 CONTAINER = TOP / "container"
 LOCAL = TOP / "local_test"
 sys.path.insert(0, str(CONTAINER))
 
 import csv_columns  # noqa: E402
+import rendering  # noqa: E402
 from csv_columns import Refused  # noqa: E402
 
 from sagemaker_runtime.algorithm import taken_by  # noqa: E402
-from sagemaker_runtime.formats.schema import Column  # noqa: E402
 
 # A short training for the tests, which start many.
 QUICK = {"table": {"rounds": "10"}, "json": {}}
@@ -165,19 +161,21 @@ def plan(given: argparse.Namespace) -> Plan:
         classes = given.task == "classification" if given.task else table.is_class
         if not classes and table.label.kind != "number":
             raise Refused(f"{given.target!r} holds no numbers; expected --task classification")
-        facts |= _facts(table, classes)
-        request = _request(table)
+        facts |= rendering.facts_of(table, classes)
+        request = rendering.request_of(table)
         # Read now: it may lie in what is taken away.
         copies[data / given.table.name] = given.table.read_bytes()
         print(f"{'classification' if classes else 'regression'} of {given.target}, from:")
+        if classes and table.label.kind == "number" and not given.task:
+            print("  (its few whole numbers are taken as classes; otherwise: --task regression)")
         for column in table.features:
             print(f"  {column.name}: {column.kind}{', with gaps' if column.optional else ''}")
         for column in table.empty:
             print(f"  {column.name}: has no value, is ignored")
     facts["payload"] = payload.relative_to(TOP)
     files |= {
-        CONTAINER / name / "__init__.py": _render(f"{kind}.py.jinja", facts),
-        TOP / "tests" / name / f"test_{name}.py": _render("test.py.jinja", facts),
+        CONTAINER / name / "__init__.py": rendering.render(f"{kind}.py.jinja", facts),
+        TOP / "tests" / name / f"test_{name}.py": rendering.render("test.py.jinja", facts),
         TOP / "tests" / name / "hyperparameters.json": json.dumps(QUICK[kind]) + "\n",
         payload: request,
         home / "input/config/hyperparameters.json": "{}\n",
@@ -192,57 +190,6 @@ def plan(given: argparse.Namespace) -> Plan:
                 LOCAL / "test_dir/input/config" / file
             ).read_bytes()
     return Plan(files, copies, [] if given.keep_sample else sample())
-
-
-def _facts(table: csv_columns.Csv, classes: bool) -> dict[str, object]:
-    texts = [column.name for column in table.features if column.kind == "text"]
-    return {
-        "features": table.features,
-        "label": table.label,
-        "empty": table.empty,
-        "classes": classes,
-        "estimator": f"HistGradientBoosting{'Classifier' if classes else 'Regressor'}",
-        "metric": "validation:accuracy" if classes else "validation:rmse",
-        "media_type": "text/csv",
-        "rows": len(table.first),
-        "text": texts[0] if texts else "",
-    }
-
-
-def _request(table: csv_columns.Csv) -> str:
-    """
-    Return the first rows as a caller would send them: without the label.
-    """
-    text = io.StringIO()
-    names = [column.name for column in table.features]
-    writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table.first)
-    return text.getvalue()
-
-
-def _render(template: str, facts: dict[str, object]) -> str:
-    environment = jinja2.Environment(  # noqa: S701 - Python is written, not HTML
-        loader=jinja2.FileSystemLoader(LOCAL / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"declared": _declared, "quoted": _quoted}
-    return environment.get_template(template).render(facts)
-
-
-def _declared(column: Column) -> str:
-    optional = ", optional=True" if column.optional else ""
-    return f'Column({_quoted(column.name)}, "{column.kind}", {_quoted(column.example)}{optional})'
-
-
-def _quoted(text: str) -> str:
-    """
-    Return a text as a Python literal; JSON's are a part of Python's.
-    """
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _changed(file: str, pattern: str, by: str) -> str:

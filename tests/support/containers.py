@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness import Answer, call, is_stray, wait_until
-from project import TOP
+from project import ALGORITHM, TOP
 
 START_S = 60.0
 
@@ -49,7 +49,8 @@ def build(tag: str, *arguments: str) -> None:
     Build an image by build.sh.
     """
     command = [str(TOP / "build.sh"), tag, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
+    environ = os.environ | {"ALGORITHM": ALGORITHM}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 

@@ -1,5 +1,6 @@
 """The documentation says what the program does, and its commands run."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from project import TOP, clone, scripts, tracked
+from project import ALGORITHM, TOP, clone, scripts, tracked
 from sagemaker_runtime import settings
 from sagemaker_runtime.errors import ExitCode
 
@@ -26,6 +27,7 @@ def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder,
+        env=os.environ | {"ALGORITHM": ALGORITHM},
         capture_output=True,
         text=True,
         timeout=600,

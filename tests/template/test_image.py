@@ -23,7 +23,7 @@ from containers import (
     server,
 )
 from harness import wait_until
-from project import SAMPLE, TOP, own_algorithm, quick
+from project import ALGORITHM, SAMPLE, TOP, clone, own_algorithm, quick
 from sagemaker_runtime.errors import ExitCode
 
 pytestmark = pytest.mark.docker
@@ -150,8 +150,10 @@ def test_sigterm_loses_no_request(image, trained):
     2. SIGTERM arrives.
     Result: the request is answered and the container ends with 0.
     """
-    # Tables make about 9 MB of it: more than fits between here and nginx.
-    content_type, body = own_algorithm().input.example(9_000_000 // len(EXAMPLE))
+    algorithm = own_algorithm()
+    row = len(algorithm.input.example(2)[1]) - len(EXAMPLE) or len(EXAMPLE)
+    # At best more than fits between here and nginx, at most what is predicted in some seconds.
+    content_type, body = algorithm.input.example(min(100_000, 9_000_000 // row))
     with server(image, trained.model) as started, ThreadPoolExecutor() as pool:
         connection = HTTPConnection("127.0.0.1", started.port, timeout=60)
         connection.request("POST", "/invocations", body, {"Content-Type": content_type})
@@ -218,6 +220,22 @@ def test_it_holds_no_mutable_state_of_the_build(image):
     look = "ls -A /var/cache/apt /var/lib/apt/lists /root/.cache /opt/ml 2>/dev/null || true"
     printed = docker("run", "--rm", image, "sh", "-c", look)
     assert [line for line in printed.splitlines() if line and not line.endswith(":")] == []
+
+
+def test_a_plain_docker_build_takes_the_algorithm_and_its_helpers(tmp_path):
+    """Without build.sh the Dockerfile names the algorithm; a package beside it comes along."""
+    folder = clone(tmp_path / "clone")
+    (folder / "container/helper").mkdir()
+    (folder / "container/helper/__init__.py").touch()
+    tag = f"container-suite/plain:{os.getpid()}"
+    docker("build", "--quiet", "--force-rm", "--tag", tag, str(folder))
+    try:
+        look = "printenv ALGORITHM; ls */__init__.py"
+        name, *packages = docker("run", "--rm", tag, "sh", "-c", look).split()
+        assert name == ALGORITHM
+        assert {f"{ALGORITHM}/__init__.py", "helper/__init__.py"} < set(packages)
+    finally:
+        docker("image", "rm", "--force", "--no-prune", tag)
 
 
 def test_windows_line_endings_stop_the_build(tmp_path):

@@ -16,7 +16,7 @@ import pytest
 
 from containers import Job, built, docker
 from harness import wait_until
-from project import SAMPLE, TOP, clone, quick, scripts
+from project import ALGORITHM, SAMPLE, TOP, clone, quick, scripts
 from sagemaker_runtime.errors import ExitCode
 
 LOCAL = TOP / "local_test"
@@ -276,13 +276,13 @@ def test_try_goes_the_whole_way_without_docker(tmp_path):
     folder = clone(tmp_path / "clone")
     (folder / ".venv").symlink_to(Path(sys.prefix))
     job = Job(tmp_path / "ml", SAMPLE, **quick())
-    done = run(folder / "local_test/try.sh", "--dir", job.root)
+    done = run(folder / "local_test/try.sh", "--dir", job.root, ALGORITHM=ALGORITHM)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^200 .+ ms, .+; start until the first ping \d", done.stdout, re.MULTILINE)
     assert job.files()
     wrong = tmp_path / "request.unknown"
     wrong.write_text("1")
-    done = run(folder / "local_test/try.sh", wrong, "--dir", job.root)
+    done = run(folder / "local_test/try.sh", wrong, "--dir", job.root, ALGORITHM=ALGORITHM)
     assert done.returncode != 0
     assert "no content type known" in done.stderr
 
@@ -293,7 +293,7 @@ def test_try_shows_why_training_failed(tmp_path):
     (folder / ".venv").symlink_to(Path(sys.prefix))
     job = Job(tmp_path / "ml", None)
     (job.root / "input/config/hyperparameters.json").write_text("not JSON", encoding="utf-8")
-    done = run(folder / "local_test/try.sh", "--dir", job.root)
+    done = run(folder / "local_test/try.sh", "--dir", job.root, ALGORITHM=ALGORITHM)
     assert done.returncode == ExitCode.BAD_HYPERPARAMETER
     assert "is not JSON" in done.stderr
 
@@ -323,3 +323,27 @@ def test_build_refuses_a_folder_that_is_no_algorithm(folder, words):
     assert done.returncode == 1
     assert folder in done.stderr
     assert words in done.stderr
+
+
+def test_build_asks_which_of_several_packages_is_the_algorithm(tmp_path):
+    """Where a helper package stands beside the algorithm, build.sh wants its name, and takes it."""
+    folder = clone(tmp_path / "clone")
+    (folder / "container/helper").mkdir()
+    (folder / "container/helper/__init__.py").touch()
+    done = run(folder / "build.sh", "my-model")
+    assert done.returncode == 1
+    assert "several packages" in done.stderr
+    assert "ALGORITHM=" in done.stderr
+    done = run(folder / "build.sh", "my-model", ALGORITHM="hepler")
+    assert done.returncode == 1
+    assert "'container/hepler' is not an algorithm" in done.stderr
+
+
+def test_build_refuses_a_name_that_is_taken(tmp_path):
+    """A package that would hide one of the program's files is refused before anything is built."""
+    folder = clone(tmp_path / "clone")
+    (folder / "examples/predictor").mkdir()
+    (folder / "examples/predictor/__init__.py").touch()
+    done = run(folder / "build.sh", "my-model", "--algorithm", "examples/predictor")
+    assert done.returncode == 1
+    assert "such as my_predictor/" in done.stderr
