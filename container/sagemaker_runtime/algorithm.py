@@ -20,8 +20,9 @@ Write a package with these names in its ``__init__.py`` and put it where ``taxi_
 ``INPUT`` is a Reader: ``Table``, ``Json``, ``Text``, ``Bytes`` or ``Npy``. ``OUTPUT`` is a Writer:
 ``Rows``, which it is when it is left out, or one of the last four.
 
-With ``HYPERPARAMETERS = None`` every hyperparameter is passed through as text. ``ENTRY_POINT = True``
-says that ``train`` runs the code of a job that brings its own (``Estimator(entry_point=...)``).
+With ``HYPERPARAMETERS = None`` every hyperparameter is passed through as text.
+``ENTRY_POINT = True`` says that ``train`` runs the code of a job that brings its own
+(``Estimator(entry_point=...)``).
 
 ``predict`` is called once for each piece that ``INPUT`` reads a body in. Small bodies are one
 piece, large tables come in several of some thousand rows each, a piece without rows is left out,
