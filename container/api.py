@@ -32,8 +32,8 @@ from sagemaker_runtime.errors import (
     RequestError,
     UnsupportedMediaType,
 )
-from sagemaker_runtime.formats.codecs import CSV
-from sagemaker_runtime.formats.values import shown
+from sagemaker_runtime.formats.media_types import CSV
+from sagemaker_runtime.formats.messages import shown
 from sagemaker_runtime.logs import write_line
 from sagemaker_runtime.settings import Settings
 

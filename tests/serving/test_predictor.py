@@ -10,7 +10,7 @@ import pytest
 from fake_algorithm import FakeAlgorithm
 from predictor import Predictor
 from sagemaker_runtime.errors import AlgorithmError, ModelError
-from sagemaker_runtime.formats.codecs import JSON
+from sagemaker_runtime.formats.media_types import JSON
 
 NOWHERE = Path("nowhere")
 

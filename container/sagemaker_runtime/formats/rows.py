@@ -2,13 +2,17 @@
 Answers with one prediction per row, as CSV, JSON or JSON Lines.
 """
 
-from collections.abc import Sequence
+import csv
+import json
+from collections.abc import Callable, Sequence
+from io import StringIO
 from typing import Any
 
 import numpy as np
+import orjson
 
 from sagemaker_runtime.errors import AlgorithmError
-from sagemaker_runtime.formats.codecs import MEDIA_TYPES, encode
+from sagemaker_runtime.formats.media_types import CSV, JSON, JSON_LINES, MEDIA_TYPES
 
 
 class Rows:
@@ -49,3 +53,63 @@ def _is_presentable(predictions: np.ndarray) -> bool:
         # A third of the time that all() takes for a single row.
         return np.count_nonzero(np.isfinite(predictions)) == predictions.size
     return kind in "biuU" or (kind == "O" and all(type(p) is str for p in predictions.flat))
+
+
+def encode(predictions: Sequence[np.ndarray], media_type: str) -> bytes:
+    """
+    Write the predictions of a body's pieces, each of shape (n,) or (n, k), finite numbers or text,
+    as ``media_type`` says.
+
+    Numbers are written with the fewest digits that read back as the same number.
+    """
+    return WRITERS[MEDIA_TYPES[media_type]]([piece for piece in predictions if len(piece)])
+
+
+def _elements(predictions: np.ndarray) -> bytes:
+    """
+    Write predictions as JSON does the elements of a list, without the brackets around them.
+    """
+    if predictions.dtype.kind in "OU":
+        return json.dumps(predictions.tolist())[1:-1].encode()
+    return orjson.dumps(np.ascontiguousarray(predictions), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+
+
+def _write_csv(pieces: list[np.ndarray]) -> bytes:
+    return b"".join(map(_csv, pieces))
+
+
+def _csv(predictions: np.ndarray) -> bytes:
+    if predictions.dtype.kind in "OU":
+        out, rows = StringIO(), predictions.tolist()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerows(rows if predictions.ndim == 2 else zip(rows, strict=True))
+        return out.getvalue().encode()
+    elements = _elements(predictions)
+    if predictions.ndim == 1:
+        return elements.replace(b",", b"\n") + b"\n"
+    return elements[1:-1].replace(b"],[", b"\n") + b"\n"
+
+
+def _write_json(pieces: list[np.ndarray]) -> bytes:
+    return b'{"predictions": [' + b",".join(map(_elements, pieces)) + b"]}"
+
+
+def _write_json_lines(pieces: list[np.ndarray]) -> bytes:
+    return b"".join(map(_json_lines, pieces))
+
+
+def _json_lines(predictions: np.ndarray) -> bytes:
+    before, behind = b'{"prediction": ', b"}\n"
+    if predictions.dtype.kind in "OU":
+        rows = predictions.tolist()
+        return b"".join(before + json.dumps(row).encode() + behind for row in rows)
+    comma = b"," if predictions.ndim == 1 else b"],["
+    lines = _elements(predictions).replace(comma, comma.replace(b",", behind + before))
+    return before + lines + behind
+
+
+WRITERS: dict[str, Callable[[list[np.ndarray]], bytes]] = {
+    CSV: _write_csv,
+    JSON: _write_json,
+    JSON_LINES: _write_json_lines,
+}
