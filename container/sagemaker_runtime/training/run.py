@@ -79,6 +79,7 @@ def run(algorithm: Algorithm, paths: Paths, signals: list[int]) -> None:
             output_dir=paths.output_data,
             metric=_print_metric,
             stopping=lambda: bool(signals),
+            input=algorithm.input,
         )
         algorithm.train(job)
         _publish(job.model_dir, paths.model)
