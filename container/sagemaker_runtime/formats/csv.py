@@ -103,11 +103,12 @@ def parse(block: Block, found: Layout, row: int, skip_blank: bool = False) -> Co
     """
     if len(block.text) > SMALL and block.is_plain:
         # Not above: serving starts without it.
-        from sagemaker_runtime.formats import arrow
+        from sagemaker_runtime.formats.arrow import Unsure
+        from sagemaker_runtime.formats.arrow_csv import parse_csv
 
         try:
-            return arrow.parse_csv(block, found.width, found.places, skip_blank)
-        except arrow.Unsure:
+            return parse_csv(block, found.width, found.places, skip_blank)
+        except Unsure:
             pass
     rows = csv.reader(StringIO(block.rows().decode(), newline=""), strict=True)
     parts = []
