@@ -87,10 +87,13 @@ class Predictor:
 
     def _test(self) -> None:
         try:
-            self._predict_example(1)  # may be slow for what it sets up
-            started = perf_counter()
-            rows = self._predict_example(1)
-            self.seconds = perf_counter() - started
+            # The first may be slow for what it sets up, and either for other programs beside it.
+            times = []
+            for _ in range(2):
+                started = perf_counter()
+                rows = self._predict_example(1)
+                times.append(perf_counter() - started)
+            self.seconds = min(times)
             if rows is not None:
                 # A prediction of the wrong shape may happen to fit one row.
                 self._predict_example(2)
