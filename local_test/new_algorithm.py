@@ -34,7 +34,7 @@ TEXTS = "The words of this file are those that the algorithm knows.\nReplace it 
 class Plan:
     """
     What is to be done: ``files`` by path with their content, ``copies`` by path with theirs,
-    ``gone`` files and folders.
+    ``gone`` what to remove.
     """
 
     files: dict[Path, str]
@@ -107,8 +107,8 @@ def check_git(touched: Iterable[Path]) -> None:
     ]
     if dirty:
         raise Refused(
-            f"git has not got these changes yet: {', '.join(dirty[:5])}"
-            f"{' and more' if len(dirty) > 5 else ''}. Commit them first, so that nothing is lost: "
+            f"these changes are not committed: {', '.join(dirty[:5])}"
+            f"{' and more' if len(dirty) > 5 else ''}. Commit them first, so that nothing gets lost: "
             "git add --all && git commit"
         )
 
@@ -140,7 +140,7 @@ def sample() -> list[Path]:
 
 def plan(given: argparse.Namespace) -> Plan:
     """
-    Work out what to write and to take away; raises Refused.
+    Work out what to write and to remove; raises Refused.
     """
     name, home = given.name, LOCAL / "test_dir"
     payloads = LOCAL
@@ -233,7 +233,7 @@ def agreed(gone: list[Path]) -> bool:
     """
     Ask whether the files may be taken away.
     """
-    print("This takes away:", *(f"  {path.relative_to(TOP)}" for path in gone), sep="\n")
+    print("This removes:", *(f"  {path.relative_to(TOP)}" for path in gone), sep="\n")
     try:
         return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
