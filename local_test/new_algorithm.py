@@ -108,7 +108,7 @@ def check_git(touched: Iterable[Path]) -> None:
     if dirty:
         raise Refused(
             f"these changes are not committed: {', '.join(dirty[:5])}"
-            f"{' and more' if len(dirty) > 5 else ''}. Commit them first, so that nothing gets lost: "
+            f"{' and more' if len(dirty) > 5 else ''}. Commit them first: "
             "git add --all && git commit"
         )
 
@@ -163,7 +163,7 @@ def plan(given: argparse.Namespace) -> Plan:
             raise Refused(f"{given.target!r} holds no numbers; expected --task classification")
         facts |= rendering.facts_of(table, classes)
         request = rendering.request_of(table)
-        # Read now: it may lie in what is taken away.
+        # Read now: it may lie in what is removed.
         copies[data / given.table.name] = given.table.read_bytes()
         print(f"{'classification' if classes else 'regression'} of {given.target}, from:")
         if classes and table.label.kind == "number" and not given.task:
@@ -231,7 +231,7 @@ def carry_out(todo: Plan) -> None:
 
 def agreed(gone: list[Path]) -> bool:
     """
-    Ask whether the files may be taken away.
+    Ask whether the files may be removed.
     """
     print("This removes:", *(f"  {path.relative_to(TOP)}" for path in gone), sep="\n")
     try:

@@ -218,6 +218,7 @@ def test_the_five_steps_by_hand(project):
         ("houses --from {houses} --target built", "is a timestamp"),
         ("houses --from {houses} --target town --task regression", "--task classification"),
         ("houses --from missing.csv --target price", "missing.csv cannot be read"),
+        ("houses --from Dockerfile --target price", "a name such as data.csv"),
         ("My-Model", "such as my_model"),
         ("class", "small letters"),
         (ALGORITHM, f"a folder container/{ALGORITHM}/ already"),
