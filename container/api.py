@@ -164,6 +164,7 @@ class Service(Flask):
                 rows, content = _in_thread(work, self.settings.timeout_s)
             else:
                 rows, content = work()
+        answer_type = getattr(content, "media_type", answer_type)
         _log(call, 200, rows=rows, bytes=size)
         return content, _headers(call, content, CONTENT_TYPES.get(answer_type, answer_type))
 
@@ -236,7 +237,7 @@ def _content_type(header: str, reads: tuple[str, ...]) -> tuple[str, str]:
         raise UnsupportedMediaType(
             f"there is no Content-Type; name what the body is, one of {', '.join(reads)}"
         )
-    if media_type not in reads:
+    if media_type not in reads and "*/*" not in reads:
         raise UnsupportedMediaType(
             f"Content-Type is {shown(media_type)}; expected one of {', '.join(reads)}"
         )
@@ -257,7 +258,9 @@ def _answer_type(accept: str, request_type: str, writes: tuple[str, ...]) -> str
         (media_range.partition(";")[0].strip(), quality)
         for media_range, quality in parse_accept_header(accept)
     )
-    chosen = wanted.best_match(preferred)
+    chosen = wanted.best_match([each for each in preferred if each != "*/*"])
+    if chosen is None and "*/*" in writes:
+        chosen = next((asked for asked in wanted.values() if "*" not in asked), None)
     if chosen is None:
         raise NotAcceptable(
             f"Accept is {shown(accept)}; what can be produced is {', '.join(writes)}"

@@ -76,7 +76,11 @@ class Predictor:
         try:
             for _ in range(2):  # the first prediction may be slow for what it sets up
                 started = perf_counter()
-                content_type, body = self.algorithm.input.example()
+                example = self.algorithm.input.example()
+                if example is None:
+                    logger.info("no self-test: there is no example; the model was loaded")
+                    break
+                content_type, body = example
                 answer_type = self.algorithm.output.media_types[0]
                 self.answer(BytesIO(body), content_type, "utf-8", answer_type)
                 self.seconds = perf_counter() - started

@@ -79,10 +79,10 @@ class Reader(Protocol):
         Return how many rows a piece has, None when it is not made of rows.
         """
 
-    def example(self, rows: int = 1) -> tuple[str, bytes]:
+    def example(self, rows: int = 1) -> tuple[str, bytes] | None:
         """
-        Return the Content-Type and the body of a good request, with so many rows where it has
-        rows: what the self-test sends.
+        Return the Content-Type and the body of a good request, with this number of rows where it
+        has rows: what the self-test sends. None: there is nothing to send.
         """
 
 
@@ -117,7 +117,7 @@ class Algorithm:
     name: str
     input: Reader
     output: Writer
-    hyperparameters: Sequence[Hyperparameter]
+    hyperparameters: Sequence[Hyperparameter] | None
     train: Callable[[TrainingJob], None]
     load: Callable[[Path], Any]
     predict: Callable[[Any, Any], Any]

@@ -33,9 +33,10 @@ class Hyperparameter:
     choices: tuple[str, ...] = ()
 
 
-def read(path: Path, table: Sequence[Hyperparameter]) -> dict[str, Value]:
+def read(path: Path, table: Sequence[Hyperparameter] | None) -> dict[str, Value]:
     """
-    Return a typed value for each hyperparameter of ``table``; the file may be absent or empty.
+    Return a typed value for each hyperparameter of ``table``, the given texts when it is None; the
+    file may be absent or empty.
 
     Raises HyperparameterError for a file that is no flat JSON object, an unknown name and a bad
     value.
@@ -49,6 +50,9 @@ def read(path: Path, table: Sequence[Hyperparameter]) -> dict[str, Value]:
         raise HyperparameterError(
             f'{path.name} holds {text[:80]!r}; expected an object such as {{"rounds": "300"}}.'
         )
+    if table is None:
+        names = [name for name in given if not name.startswith(PLATFORM_PREFIXES)]
+        return {name: _unwrapped(given[name]) for name in names}
     return parse(given, table)
 
 
