@@ -17,10 +17,12 @@ Write a package with these names in its ``__init__.py`` and put it where ``taxi_
     def predict(model: Any, columns: Columns) -> np.ndarray:
         '''Return one prediction per row, in order: shape (n,) or (n, outputs).'''
 
-``INPUT`` is a Reader, ``OUTPUT`` a Writer; without it, answers are ``Rows()``.
+``INPUT`` is a Reader, ``OUTPUT`` a Writer; without it, answers are ``Rows()``. With
+``HYPERPARAMETERS = None`` every hyperparameter is passed through as text; ``ENTRY_POINT = True``
+says that ``train`` runs the code of a job that brings its own (``Estimator(entry_point=...)``).
 
 Import heavy training libraries inside ``train``: serving starts faster and smaller without them.
-Raise ``errors.DataError`` from ``train`` for data a user must mend, ``errors.ModelError`` from
+Raise ``errors.DataError`` from ``train`` for data a user must fix, ``errors.ModelError`` from
 ``load`` for an archive that cannot be served; the message should say what to do.
 """
 
@@ -121,6 +123,7 @@ class Algorithm:
     train: Callable[[TrainingJob], None]
     load: Callable[[Path], Any]
     predict: Callable[[Any, Any], Any]
+    entry_point: bool = False
 
 
 def find_algorithm(program: Path = PROGRAM) -> Algorithm:
@@ -164,4 +167,5 @@ def find_algorithm(program: Path = PROGRAM) -> Algorithm:
         module.train,
         module.load,
         module.predict,
+        getattr(module, "ENTRY_POINT", False),
     )

@@ -72,7 +72,7 @@ def train(job: TrainingJob) -> None:
     metrics = {name: results[name.removeprefix("validation:")] for name in METRICS}
 
     facts |= {
-        "Training data (SHA-256)": _fingerprint(job.channels),
+        "Training data (SHA-256)": _fingerprint(_used(job)),
         "Code revision": os.environ.get("CODE_REVISION", "unknown"),
     }
     metadata = {
@@ -192,9 +192,17 @@ def _verify(served: np.ndarray, trained: np.ndarray) -> None:
         )
 
 
+def _used(job: TrainingJob) -> dict[str, Path]:
+    """
+    Return the channels that the model and its figures are made of.
+    """
+    names = [name for name in ("training", "validation") if name in job.channels]
+    return {name: job.channels[name] for name in names}
+
+
 def _fingerprint(channels: Mapping[str, Path]) -> str:
     """
-    Return the SHA-256 of the names and contents of all the channels' files, in order.
+    Return the SHA-256 of the names and contents of the channels' files, in order.
     """
     total = hashlib.sha256()
     for name, folder in sorted(channels.items()):

@@ -3,11 +3,12 @@ What an algorithm's ``train`` is given.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sagemaker_runtime.errors import DataError
+from sagemaker_runtime.training.cluster import Cluster
 
 
 @dataclass(frozen=True)
@@ -15,11 +16,14 @@ class TrainingJob:
     """
     A training job.
 
-    ``hyperparameters`` holds every declared name, typed. ``channels`` maps each channel's name to
+    ``hyperparameters`` holds every declared name, typed; with ``HYPERPARAMETERS = None`` those that
+    the job was given, as text. ``platform_hyperparameters`` holds what tuning jobs and AWS's SDKs
+    add to them (``_tuning_…``, ``sagemaker_…``), as text. ``channels`` maps each channel's name to
     its folder. Files in ``model_dir`` reach the model archive only, and all at once, after
-    ``train`` returns; files in ``output_dir`` reach output.tar.gz. ``metric(name, value)`` prints
-    the line that SageMaker's metric definitions catch. ``stopping()`` turns true when the platform
-    asks the job to end: return soon, with a valid model or by raising ``errors.Stopped``.
+    ``train`` returns and the model has answered the example of ``INPUT``; files in ``output_dir``
+    reach output.tar.gz. ``metric(name, value)`` prints the line that SageMaker's metric definitions
+    catch. ``stopping()`` turns true when the platform asks the job to end: return soon, with a
+    valid model or by raising ``errors.Stopped``. ``cluster`` names the job's hosts.
     """
 
     hyperparameters: Mapping[str, Any]
@@ -28,6 +32,8 @@ class TrainingJob:
     output_dir: Path
     metric: Callable[[str, float], None]
     stopping: Callable[[], bool]
+    platform_hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    cluster: Cluster = field(default_factory=Cluster)
 
     def channel(self, name: str) -> Path:
         """
