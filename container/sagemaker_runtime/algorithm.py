@@ -14,16 +14,35 @@ Write a package with these names in its ``__init__.py`` and put it where ``taxi_
     def load(model_dir: Path) -> Any:
         '''Read those files; whatever is returned is handed to predict.'''
 
-    def predict(model: Any, columns: Columns) -> np.ndarray:
-        '''Return one prediction per row, in order: shape (n,) or (n, outputs).'''
+    def predict(model: Any, columns: Columns) -> Any:
+        '''Return one prediction per row, in order: an array, a dict of columns, a list of dicts.'''
 
-``INPUT`` is a Reader, ``OUTPUT`` a Writer; without it, answers are ``Rows()``. With
-``HYPERPARAMETERS = None`` every hyperparameter is passed through as text; ``ENTRY_POINT = True``
-says that ``train`` runs the code of a job that brings its own (``Estimator(entry_point=...)``).
+``INPUT`` is a Reader: ``Table``, ``Json``, ``Text``, ``Bytes`` or ``Npy``. ``OUTPUT`` is a Writer:
+``Rows``, which it is when it is left out, or one of the last four. With ``HYPERPARAMETERS = None``
+every hyperparameter is passed through as text; ``ENTRY_POINT = True`` says that ``train`` runs the
+code of a job that brings its own (``Estimator(entry_point=...)``).
+
+``predict`` is called once for each piece that ``INPUT`` reads a body in. Small bodies are one
+piece, large tables come in several of some thousand rows each, a piece without rows is left out,
+and all but ``Table`` give the whole body at once. Before the first answer, the self-test of
+``/ping`` calls it with the example of ``INPUT``: twice with one row and, where there are rows, once
+with two. A large body is predicted in a thread, maybe while a small one is predicted outside it.
+
+``predict`` may raise ``errors.InvalidValue(message, row=..., column=...)`` for values that the
+caller must change: the answer is 422 and says where. ``row`` counts the rows of the piece from 1;
+the answer's ``where`` counts those of the body, so leave the row out of the message. Whatever else
+it raises is answered with 500, and the log has the traceback under the request id.
+
+Where ``predict`` returns an iterator of bytes, ``Json``, ``Text`` and ``Bytes`` send each piece as
+it comes (chunked). Pieces are made in a thread; MODEL_SERVER_TIMEOUT holds for the time to the
+first and from each to the next. An error before the first piece is answered as any other; after
+it, the connection is cut before the last chunk and the log has the traceback. When the client goes,
+the iterator is closed: in a generator, ``finally`` runs. The self-test reads the example's answer
+to its end.
 
 Import heavy training libraries inside ``train``: serving starts faster and smaller without them.
-Raise ``errors.DataError`` from ``train`` for data a user must fix, ``errors.ModelError`` from
-``load`` for an archive that cannot be served; the message should say what to do.
+Raise ``errors.DataError`` from ``train`` for data that the user must fix, ``errors.ModelError``
+from ``load`` for an archive that cannot be served; the message should say what to do.
 """
 
 import sys
@@ -34,6 +53,8 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from sagemaker_runtime.errors import AlgorithmError
+from sagemaker_runtime.formats.npy import Npy
+from sagemaker_runtime.formats.plain import Bytes, Json, Text
 from sagemaker_runtime.formats.rows import Rows
 from sagemaker_runtime.formats.schema import Column, Columns
 from sagemaker_runtime.formats.table import Table
@@ -42,17 +63,27 @@ from sagemaker_runtime.training.hyperparameters import Hyperparameter
 from sagemaker_runtime.training.job import TrainingJob
 
 __all__ = [
+    "ANY",
     "Algorithm",
+    "Bytes",
     "Column",
     "Columns",
     "Hyperparameter",
+    "Json",
+    "Npy",
     "Reader",
     "Rows",
     "Table",
+    "Text",
     "TrainingJob",
     "Writer",
     "find_algorithm",
+    "usual",
 ]
+
+# Among a Reader's media types: any Content-Type is read. Among a Writer's: whatever Accept names is
+# written.
+ANY = "*/*"
 
 NAMES = ("INPUT", "HYPERPARAMETERS", "train", "load", "predict")
 
@@ -65,14 +96,15 @@ class Reader(Protocol):
     @property
     def media_types(self) -> Sequence[str]:
         """
-        The Content-Types that are read, in lower case, the usual one first.
+        The Content-Types that are read, in lower case, the usual one first; ANY for any.
         """
 
     def read(self, body: IO[bytes], media_type: str, charset: str) -> Iterator[Any]:
         """
         Yield what ``predict`` is given, in as many pieces as the body is better read in.
 
-        ``charset`` is the Content-Type's, in lower case, utf-8 without one. Raises RequestError
+        ``charset`` is the Content-Type's, in lower case, utf-8 without one. The body is closed once
+        it is answered, before the later pieces of a streamed answer are made. Raises RequestError
         for a body that the caller must change.
         """
 
@@ -83,8 +115,9 @@ class Reader(Protocol):
 
     def example(self, rows: int = 1) -> tuple[str, bytes] | None:
         """
-        Return the Content-Type and the body of a good request, with this number of rows where it
-        has rows: what the self-test sends. None: there is nothing to send.
+        Return the media type and the body of a good request, in UTF-8 where it is text and with
+        that number of rows where it has rows: what the self-test sends. None: there is nothing to
+        send, and the model is only loaded.
         """
 
 
@@ -96,7 +129,7 @@ class Writer(Protocol):
     @property
     def media_types(self) -> Sequence[str]:
         """
-        The media types that can be written, in lower case, the default first.
+        The media types that can be written, in lower case, the default first; ANY for any.
         """
 
     def write(
@@ -104,10 +137,18 @@ class Writer(Protocol):
     ) -> bytes | Iterator[bytes]:
         """
         Write an answer from what ``predict`` returned for each piece of the body, beside the
-        number of the piece's rows; an iterator is sent as it comes.
+        number of the piece's rows (None without rows); an iterator is sent as it comes, and closed.
+        Bytes that have a ``media_type`` are sent under that one.
 
         Raises AlgorithmError for what cannot be written.
         """
+
+
+def usual(media_types: Sequence[str]) -> str:
+    """
+    Return the media type to take where nobody names one.
+    """
+    return next((each for each in media_types if each != ANY), "application/octet-stream")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 from fake_algorithm import FakeAlgorithm
 from predictor import Predictor
 from sagemaker_runtime.errors import AlgorithmError, ModelError
-from sagemaker_runtime.formats.codecs import JSON
+from sagemaker_runtime.formats.media_types import JSON
 
 NOWHERE = Path("nowhere")
 
@@ -69,10 +69,7 @@ def test_a_model_that_fails_the_self_test_stays_unhealthy(
         np.array([1.0, 2.0]),
         np.array(1.0),
         np.ones((1, 1, 1)),
-        np.array([np.nan]),
         np.array([np.inf]),
-        np.array([[1.0, np.nan]]),
-        np.array([None]),
         np.array([1 + 2j]),
     ],
 )

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import Answer, ServeProcess, assert_error, wait_until
+from harness import Answer, ServeProcess, wait_until
+from http_assertions import assert_error
 from project import assemble
 from sagemaker_runtime.errors import ExitCode
 

@@ -17,11 +17,10 @@ from typing import Any
 from sagemaker_runtime import resources
 from sagemaker_runtime.errors import HyperparameterError
 from sagemaker_runtime.paths import Paths
+from sagemaker_runtime.training import channels, cluster, configuration, hyperparameters
 from sagemaker_runtime.training.hyperparameters import PLATFORM_PREFIXES
 from sagemaker_runtime.training.job import TrainingJob
 
-# What one host is called where the platform has not named it.
-ONE_HOST = "algo-1"
 # What the toolkit has in SM_TRAINING_ENV only, or in variables of other names.
 UNTOLD = {
     "additional_framework_parameters",
@@ -52,7 +51,8 @@ class Given:
 
         Raises HyperparameterError when several processes per host are asked for.
         """
-        values = {name: _decoded(raw) for name, raw in _object(paths.hyperparameters).items()}
+        given = hyperparameters.read(paths.hyperparameters)
+        values = {name: _decoded(raw) for name, raw in given.items()}
         platform = {n: value for n, value in values.items() if n.startswith(PLATFORM_PREFIXES)}
         for name, value in platform.items():
             if name.endswith("_enabled") and value is True:
@@ -61,8 +61,12 @@ class Given:
                     "starts one process on one host. Leave distribution out."
                 )
         user = {name: value for name, value in values.items() if name not in platform}
-        resource_config = _object(paths.resource_config)
-        return cls(user, platform, resource_config, _object(paths.input_data_config))
+        return cls(
+            user,
+            platform,
+            configuration.read(paths.resource_config, cluster.EXAMPLE),
+            configuration.read(paths.input_data_config, channels.EXAMPLE),
+        )
 
     @property
     def arguments(self) -> list[str]:
@@ -104,20 +108,19 @@ def _environment(
     """
     Return what the toolkit's ``Environment`` holds, by its names.
     """
-    hosts = given.resources.get("hosts") or [ONE_HOST]
-    host = given.resources.get("current_host", hosts[0])
+    hosts, host = list(job.cluster.hosts), job.cluster.current_host
     groups = given.resources.get("instance_groups", [])
-    group = given.resources.get("current_group_name", "homogeneousCluster")
+    group = job.cluster.group or "homogeneousCluster"
     members = [each.get("hosts", []) for each in groups if each["instance_group_name"] == group]
-    channels = {name: str(paths.channels / name) for name in given.inputs}
-    channels |= {name: str(path) for name, path in job.channels.items()}
+    folders = {name: str(paths.channels / name) for name in given.inputs}
+    folders |= {name: str(path) for name, path in job.channels.items()}
     return {
         "additional_framework_parameters": given.platform,
-        "channel_input_dirs": channels,
+        "channel_input_dirs": folders,
         "current_host": host,
         "current_instance_group": group,
         "current_instance_group_hosts": members[0] if members else [],
-        "current_instance_type": given.resources.get("current_instance_type", "local"),
+        "current_instance_type": job.cluster.instance_type or "local",
         "distribution_instance_groups": [],
         "framework_module": None,
         "hosts": hosts,
@@ -135,7 +138,7 @@ def _environment(
         "model_dir": str(job.model_dir),
         "module_dir": code,
         "module_name": program.removesuffix(".py"),
-        "network_interface_name": given.resources.get("network_interface_name", "eth0"),
+        "network_interface_name": job.cluster.network_interface,
         "num_cpus": max(1, round(resources.cpus())),
         "num_gpus": _gpus(),
         "num_neurons": 0,
@@ -147,18 +150,10 @@ def _environment(
     }
 
 
-def _object(path: Path) -> dict[str, Any]:
-    """
-    Read a JSON object, which ``train`` has found to be one already; empty without a file.
-    """
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return json.loads(text) if text.strip() else {}
-
-
 def _decoded(raw: Any) -> Any:
     try:
         return json.loads(raw)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return raw
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sagemaker_runtime.errors import ModelError
+from sagemaker_runtime.errors import ModelError, NoServingCode
 from sagemaker_runtime.script_mode import defaults
 
 SCRIPT = "inference.py"
@@ -106,7 +106,7 @@ def _script(*folders: Path) -> Path:
             return serving[0]
     looked = " nor ".join(str(folder) for folder in folders)
     wanted = f"{named} ({PROGRAM})" if named else f"{SCRIPT}, nor another script with a model_fn"
-    raise ModelError(f"neither {looked} holds {wanted}; put it beside train.py.")
+    raise NoServingCode(f"neither {looked} holds {wanted}; put it beside train.py.")
 
 
 def _defines_model_fn(path: Path) -> bool:

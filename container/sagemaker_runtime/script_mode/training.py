@@ -20,11 +20,11 @@ from sagemaker_runtime.paths import Paths
 from sagemaker_runtime.script_mode import code
 from sagemaker_runtime.script_mode.environment import Given, variables
 from sagemaker_runtime.training.job import TrainingJob
+from sagemaker_runtime.training.stop import KILL_S
 
 POLL_S = 0.1
-# The platform kills the container 120 s after SIGTERM: what the script has saved by then must have
-# been published.
-STOP_S = 90.0
+# Of the time between SIGTERM and the end, what is left to try the model and to publish it.
+PUBLISH_S = 45.0
 # What is kept of stderr to find the error in, and what of an error is told, in characters; a
 # FailureReason has 1024.
 TAIL_LENGTH = 64 * 1024
@@ -112,7 +112,7 @@ def _watched(
             if stopping() and asked is None:
                 asked = monotonic()
                 process.send_signal(signal.SIGTERM)
-            elif asked is not None and monotonic() > asked + STOP_S:
+            elif asked is not None and monotonic() > asked + KILL_S - PUBLISH_S:
                 process.kill()
     reader.join(STDERR_S)
     return status, last_error(tail.decode("utf-8", "replace"))
@@ -150,7 +150,11 @@ def _reason(program: str, status: int, error: str) -> str:
 
 
 def _files(folder: Path) -> set[Path]:
-    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    """
+    List the files below a folder, but those of hidden folders: ``train`` may keep its own there.
+    """
+    found = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    return {file for file in found if not any(part[0] == "." for part in file.parts[:-1])}
 
 
 def _keep(source: Path, target: Path) -> None:

@@ -170,12 +170,24 @@ def test_the_script_may_write_to_its_folder_and_leave_by_sys_exit(program, root)
     with (program / "scripts/train.py").open("a") as file:
         file.write("open('scratch', 'w').close()\nsys.exit(0)\n")
     write(program, "", "helper.py")
+    write(program, "def model_fn(model_dir): return None\n", "inference.py")
     done = train(program, root)
     assert done.returncode == 0, done.stderr
     assert "\nout\n" in done.stdout
     assert done.stderr == "err\n"
     assert files(root / "model") == ["model.txt"]
     assert not (program / "scripts/scratch").exists()
+
+
+def test_a_job_may_train_only(program, root):
+    """Without an inference.py, which may come later, the model is published untested."""
+    write(program, SAVE)
+    done = train(program, root)
+    assert done.returncode == 0, done.stderr
+    assert "NoServingCode: neither" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "the model is published untested" in done.stdout
+    assert files(root / "model") == ["model.txt"]
 
 
 def test_a_model_in_the_platforms_own_folder_counts(program, root):
@@ -193,7 +205,7 @@ def test_a_model_in_the_platforms_own_folder_counts(program, root):
         ("raise ValueError('no rows')", "ValueError: no rows (train.py ended with exit code 1)"),
         (
             "raise ValueError('All 5 fits failed.\\nBelow are details')",
-            "ValueError: All 5 fits failed.\nBelow are details (train.py ended with exit code 1)",
+            "ValueError: All 5 fits failed. Below are details (train.py ended with exit code 1)",
         ),
         ("import sys; sys.exit('no data')", "no data (train.py ended with exit code 1)"),
         ("import sys; sys.exit(3)", "no error was printed (train.py ended with exit code 3)"),
@@ -220,7 +232,7 @@ def test_a_failing_script_is_the_failure_reason(program, root, source, reason):
     done = train(program, root)
     assert done.returncode == ExitCode.UNEXPECTED
     assert (root / "output/failure").read_text().startswith(reason)
-    assert not (root / "model").exists()
+    assert files(root / "model") == []
 
 
 def test_the_last_error_is_found_in_a_tail():

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from harness import ServeProcess, assert_error
+from harness import ServeProcess
+from http_assertions import assert_error
 from jobs import train, write_hyperparameters
 from project import TOP, assemble
 from sagemaker_runtime.errors import (
