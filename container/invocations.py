@@ -164,7 +164,7 @@ class Invocations:
             )
         unpacked = _file_for(None)
         try:
-            with GzipFile(fileobj=body) as stream:
+            with GzipFile(fileobj=body, mode="rb") as stream:
                 while piece := stream.read(LARGE_BODY_BYTES):
                     if unpacked.tell() + len(piece) > self._max_payload_mb * 1024**2:
                         raise self._too_large("the body is too large once it is decompressed")

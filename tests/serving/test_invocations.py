@@ -1,16 +1,20 @@
+import gzip
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from application import LARGE, LINE, RECORD, client_of
-from fake_algorithm import latitude
+from fake_algorithm import FakeAlgorithm, latitude
 from http_assertions import assert_error
-from sagemaker_runtime.algorithm import Columns
+from rides import INPUT
+from sagemaker_runtime.algorithm import Bytes, Columns, Json
+from sagemaker_runtime.errors import InvalidValue
 
 BODIES = {"text/csv": LINE, "application/json": RECORD, "application/jsonlines": RECORD}
 ANSWERS = {
@@ -255,3 +259,159 @@ def test_a_slow_model_leaves_the_event_loop_free(slow: bool) -> None:
     assert client.get("/ping").status_code == 200
     assert client.post("/invocations", data=LINE, content_type="text/csv").status_code == 200
     assert (threads[-1] != threading.get_ident()) == slow
+
+
+@pytest.mark.parametrize("text", [LINE, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", "identity", ""])
+def test_a_compressed_body_is_read(client: FlaskClient, encoding: str, text: str) -> None:
+    """Content-Encoding: gzip is undone before the body is read; identity is nothing."""
+    body = gzip.compress(text.encode()) if "gzip" in encoding.lower() else text.encode()
+    response = client.post(
+        "/invocations",
+        data=body,
+        content_type="text/csv",
+        headers={"Content-Encoding": encoding},
+    )
+    assert response.status_code == 200
+    assert response.data.count(b"\n") == text.count("\n")
+
+
+@pytest.mark.parametrize("encoding", ["br", "deflate", "zstd", "gzip, gzip", "g" * 3000])
+def test_another_content_encoding_is_415(client: FlaskClient, encoding: str) -> None:
+    """The message names the header and what is read."""
+    response = client.post(
+        "/invocations", data=LINE, content_type="text/csv", headers={"Content-Encoding": encoding}
+    )
+    error = assert_error(response, 415, "unsupported_media_type", "expected gzip")
+    assert error["message"].startswith(f"Content-Encoding is '{encoding[:10]}")
+
+
+PACKED = gzip.compress(LINE.encode() * 50)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [LINE.encode(), PACKED[:-4], PACKED[:5], PACKED[:30] + b"x" + PACKED[31:], PACKED + b"more"],
+    ids=["plain", "no end", "a beginning", "damaged", "something behind"],
+)
+def test_what_gzip_did_not_write_is_400(client: FlaskClient, body: bytes) -> None:
+    """A body that is not what Content-Encoding says is the caller's fault."""
+    response = client.post(
+        "/invocations", data=body, content_type="text/csv", headers={"Content-Encoding": "gzip"}
+    )
+    assert_error(response, 400, "malformed_body", "Content-Encoding is gzip, which the body is not")
+
+
+def test_a_bomb_is_413(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than the payload limit is ever decompressed; a body of just that size is read."""
+    taken = []
+
+    class Counting(gzip.GzipFile):
+        def read(self, size: int | None = -1) -> bytes:
+            taken.append(size)
+            return super().read(size)
+
+    monkeypatch.setattr("invocations.GzipFile", Counting)
+
+    def post(text: bytes) -> TestResponse:
+        return client.post(
+            "/invocations",
+            data=gzip.compress(text),
+            content_type="text/csv",
+            headers={"Content-Encoding": "gzip"},
+        )
+
+    response = post(b"\n" * 80 * 1024**2)
+    assert_error(response, 413, "payload_too_large", "the body is too large once it is decompress")
+    assert sum(taken) <= 2 * 1024**2
+    assert post(b"pickup_datetime\n".ljust(1024**2, b"\n")).status_code == 200
+
+
+class Anything:
+    """Reads and writes whatever it is asked for."""
+
+    media_types = ("application/json", "*/*")
+
+    def read(self, body: Any, media_type: str, charset: str) -> Iterator[str]:
+        yield f"{media_type} {charset}"
+
+    def count(self, piece: str) -> None:
+        return None
+
+    def example(self, rows: int = 1) -> tuple[str, bytes]:
+        return "application/json", b"{}"
+
+    def write(self, predictions: Any, media_type: str) -> bytes:
+        return f"{predictions[0][0]} -> {media_type}".encode()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "accept", "answer"),
+    [
+        ("application/json", "", "application/json utf-8 -> application/json"),
+        ("text/csv", "", "text/csv utf-8 -> application/json"),
+        ("image/PNG; charset=latin-1", "", "image/png latin-1 -> application/json"),
+        ("", "", "application/json utf-8 -> application/json"),
+        ("text/csv", "*/*", "text/csv utf-8 -> application/json"),
+        ("text/csv", "Application/X-NPY", "text/csv utf-8 -> application/x-npy"),
+        ("text/csv", "text/csv;q=0.5, a/b;q=0.9, */*;q=0.1", "text/csv utf-8 -> a/b"),
+        ("text/csv", "application/*", "text/csv utf-8 -> application/json"),
+    ],
+)
+def test_the_wildcard_reads_and_writes_anything(
+    content_type: str, accept: str, answer: str
+) -> None:
+    """ "*/*" among the media types takes any Content-Type and gives what Accept names."""
+    client = client_of(algorithm=FakeAlgorithm(lambda piece: piece, Anything(), Anything()))
+    headers = {"Accept": accept, "Content-Type": content_type}
+    response = client.post("/invocations", data=b"x", headers=headers)
+    assert response.get_data(as_text=True) == answer
+    assert response.content_type == answer.rpartition(" ")[2]
+
+
+@pytest.mark.parametrize("accept", ["nonsense", "text/csv;q=0", "text/*"])
+def test_the_wildcard_writes_nothing_that_has_no_name(accept: str) -> None:
+    """What Accept does not name as a media type cannot be written."""
+    client = client_of(algorithm=FakeAlgorithm(lambda piece: piece, Anything(), Anything()))
+    response = client.post("/invocations", data=b"x", headers={"Accept": accept})
+    assert_error(response, 406, "not_acceptable", "what can be produced is application/json, */*")
+
+
+def test_the_answer_is_never_in_a_type_that_only_the_input_has() -> None:
+    """An image is answered in what the output writes first, not as an image."""
+    reads = Bytes("image/png", example=b"png")
+    client = client_of(algorithm=FakeAlgorithm(lambda piece: {"size": len(piece)}, reads, Json()))
+    response = client.post("/invocations", data=b"four", content_type="image/png")
+    assert (response.content_type, response.data) == ("application/json", b'{"size":4}')
+    response = client.post("/invocations", data=b"four", content_type="text/csv")
+    assert_error(response, 415, "unsupported_media_type", "expected one of image/png")
+
+
+def test_a_row_that_predict_refuses_is_the_bodys() -> None:
+    """InvalidValue from predict is a 422 whose row counts the whole body."""
+
+    def answer(columns: Columns) -> Any:
+        passengers = columns["passenger_count"]
+        if (passengers > 6).any():
+            row = int((passengers > 6).argmax()) + 1
+            raise InvalidValue("more passengers than seats", row, "passenger_count")
+        return passengers
+
+    body = LINE * 3000 + LINE.replace(",1\n", ",9\n")
+    client = client_of(algorithm=FakeAlgorithm(answer, Halves()))
+    response = client.post("/invocations", data=body, content_type="text/csv")
+    assert_error(response, 422, "invalid_value", "more passengers", 3001, "passenger_count")
+
+
+class Halves:
+    """A table whose body comes in two pieces."""
+
+    media_types = INPUT.media_types
+    count = staticmethod(INPUT.count)
+    example = staticmethod(INPUT.example)
+
+    def read(self, body: Any, media_type: str, charset: str) -> Iterator[Columns]:
+        for piece in INPUT.read(body, media_type, charset):
+            half = INPUT.count(piece) // 2
+            yield {name: values[:half] for name, values in piece.items()}
+            yield {name: values[half:] for name, values in piece.items()}

@@ -2,10 +2,9 @@
 Answers with one prediction per row, as CSV, JSON or JSON Lines.
 """
 
-import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,11 @@ import orjson
 from sagemaker_runtime.errors import AlgorithmError
 from sagemaker_runtime.formats.media_types import CSV, JSON, JSON_LINES, MEDIA_TYPES
 from sagemaker_runtime.formats.predictions import Block, Column, checked, length
+
+# A line of CSV with nothing in it: many readers pass over one that is blank.
+EMPTY = '""'
+
+SPECIAL = re.compile('[",\r\n]')
 
 
 class Rows:
@@ -127,16 +131,14 @@ def _csv(block: Block) -> bytes:
         rows = zip(*map(_fields, block.values()), strict=True)
     else:
         rows = ([_field(v) for v in row] if type(row) is list else [_field(row)] for row in block)
-    out = StringIO()
-    csv.writer(out, lineterminator="\n").writerows(rows)
-    return out.getvalue().encode(errors="replace")  # half a surrogate pair has no UTF-8
+    lines = [",".join(row) or EMPTY for row in rows]
+    return "".join(f"{line}\n" for line in lines).encode(errors="replace")  # half a surrogate pair
 
 
 def _csv_of_array(array: np.ndarray) -> bytes:
     elements = _elements(array)
     if b"null" in elements:
-        # A line must not be blank: many readers would take it for none.
-        elements = elements.replace(b"null", b'""' if array.size == len(array) else b"")
+        elements = elements.replace(b"null", EMPTY.encode() if array.size == len(array) else b"")
     if array.ndim == 1:
         return elements.replace(b",", b"\n") + b"\n"
     return elements[1:-1].replace(b"],[", b"\n") + b"\n"
@@ -147,13 +149,18 @@ def _fields(column: Column) -> Iterator[str] | list[str]:
         return map(_field, column)
     if column.ndim == 1:
         return _elements(column).decode().replace("null", "").split(",")
-    return [f"[{texts}]" for texts in _elements(column).decode()[1:-1].split("],[")]
+    return [_quoted(f"[{texts}]") for texts in _elements(column).decode()[1:-1].split("],[")]
+
+
+def _quoted(text: str) -> str:
+    # The csv module leaves a lone carriage return as it is, which most readers take for a line end.
+    return '"' + text.replace('"', '""') + '"' if SPECIAL.search(text) else text
 
 
 def _field(value: Any) -> str:
     if isinstance(value, str):
-        return value
-    return "" if value is None else _dumps(value).decode()
+        return _quoted(value)
+    return "" if value is None else _quoted(_dumps(value).decode())
 
 
 _WRITERS: dict[str, Callable[[list[Block]], bytes]] = {
