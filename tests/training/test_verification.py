@@ -111,6 +111,9 @@ def load(model_dir):
     if model.how == "crash":
         import os, signal
         os.kill(os.getpid(), signal.SIGKILL)
+    if model.how == "thread":
+        from threading import Event, Thread
+        Thread(target=Event().wait).start()
     if model.how == "exit":
         sys.exit(0)
     return model
@@ -130,6 +133,7 @@ def predict(model, columns):
     ("how", "code", "words"),
     [
         ("well", ExitCode.OK, ""),
+        ("thread", ExitCode.OK, ""),
         ("objects", ExitCode.BAD_MODEL, "the self-test failed: AlgorithmError: predict returned"),
         ("list of dicts", ExitCode.BAD_MODEL, "the self-test failed: AlgorithmError"),
         ("class of main", ExitCode.BAD_MODEL, "Can't get attribute 'Scaler'"),
