@@ -26,7 +26,7 @@ def unwell(columns: Columns) -> np.ndarray:
         json.dumps([{"ž" * 300 + str(i): 1 for i in range(50)}] * 2),
         json.dumps([{f"{'😀' * 300}{i}": 1 for i in range(50)}] * 2),
         json.dumps([{"pickup_datetime": "😀" * 5000}]),
-        json.dumps([{"pickup_datetime": {"\ud800": 1}, "\ud800": 1}]),
+        json.dumps([{"pickup_datetime": {"\ud800": 1}}]),
     ],
 )
 def test_errors_stay_below_the_platforms_limit(client: FlaskClient, body: str) -> None:

@@ -1,8 +1,10 @@
 """
-The media types and charsets of tables.
+The media types and charsets of tables, and every charset's texts as UTF-8.
 """
 
 import codecs
+from io import RawIOBase
+from typing import IO
 
 from sagemaker_runtime.errors import Malformed, UnsupportedMediaType
 from sagemaker_runtime.formats.messages import shown
@@ -46,6 +48,9 @@ MARKS = {
     "utf-16-be": codecs.BOM_UTF16_BE,
 }
 
+# Bytes decoded at a time.
+PIECE = 1 << 20
+
 
 def check_charset(media_type: str, charset: str) -> None:
     """
@@ -58,6 +63,29 @@ def check_charset(media_type: str, charset: str) -> None:
         )
 
 
+def as_utf8(body: IO[bytes], charset: str) -> IO[bytes]:
+    """
+    Return a stream of the body's text in UTF-8, without a byte order mark.
+
+    UTF-8 itself is handed on unchecked: the readers check each piece that they take, by
+    ``check_utf8``. Reading raises UnicodeDecodeError for what is not in the charset.
+    """
+    encoding = CHARSETS[charset]
+    mark = MARKS.get(encoding, b"")
+    start = body.tell()
+    if body.read(len(mark)) != mark:
+        body.seek(start)
+    return body if encoding == "utf-8" else _Recoded(body, encoding)  # type: ignore[return-value]
+
+
+def check_utf8(text: bytes) -> None:
+    """
+    Raise UnicodeDecodeError unless these bytes are whole characters of UTF-8.
+    """
+    if not text.isascii():
+        text.decode()
+
+
 def not_in_charset(error: UnicodeDecodeError, media_type: str, charset: str) -> Malformed:
     """
     Return what is said of a body that is not in the charset it was sent with.
@@ -66,3 +94,24 @@ def not_in_charset(error: UnicodeDecodeError, media_type: str, charset: str) -> 
         f"the body is not {charset}: {error.reason} (byte 0x{error.object[error.start]:02x}). "
         f"Send {charset}, or name the charset in Content-Type: {media_type}; charset=..."
     )
+
+
+class _Recoded(RawIOBase):
+    """
+    A text in another charset, read as UTF-8 from front to end.
+    """
+
+    def __init__(self, body: IO[bytes], encoding: str) -> None:
+        self._body = body
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._ready = b""
+        self._ended = False
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._ended and (size < 0 or len(self._ready) < size):
+            raw = self._body.read(PIECE)
+            self._ended = not raw
+            self._ready += self._decoder.decode(raw, final=self._ended).encode()
+        cut = len(self._ready) if size < 0 else size
+        text, self._ready = self._ready[:cut], self._ready[cut:]
+        return text

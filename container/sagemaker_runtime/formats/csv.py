@@ -1,0 +1,143 @@
+"""
+Rows of CSV, of request bodies and of training files alike.
+"""
+
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from io import StringIO
+from itertools import islice
+from typing import IO
+
+from sagemaker_runtime.errors import InvalidValue, Malformed
+from sagemaker_runtime.formats import layout
+from sagemaker_runtime.formats.columns import join
+from sagemaker_runtime.formats.csv_blocks import Block, blocks, first_row_end, lines_in, not_csv
+from sagemaker_runtime.formats.layout import Layout, Wanted
+from sagemaker_runtime.formats.messages import counted, listed, names_of
+from sagemaker_runtime.formats.schema import Columns
+from sagemaker_runtime.formats.values import absent, convert
+
+# Smaller blocks are read by Python: for so few rows, pyarrow's preparations take longer.
+SMALL = 16 << 10
+
+# A longer first line is refused: whatever is looked for among its names takes time for each.
+LONGEST_FIRST_LINE = 1 << 20
+
+# Rows that are held as Python objects at a time.
+ROWS_AT_ONCE = 8192
+
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # rows have a limit, in csv_blocks
+
+
+def read(body: IO[bytes], wanted: Wanted) -> Iterator[Columns]:
+    """
+    Read a request's rows, from a stream in UTF-8, with a header, when the first row names a known
+    column, or without.
+    """
+    found, row = None, 1
+    for block in blocks(body):
+        if found is None:
+            found, block = begin(block, wanted)
+        if block.start < len(block.text):
+            columns = parse(block, found, row)
+            yield columns
+            row += len(next(iter(columns.values())))
+    if found is None:
+        line = ",".join(column.example for column in wanted.columns)
+        raise Malformed(f"the body is empty; send one line per row, such as {line}")
+
+
+def begin(block: Block, wanted: Wanted) -> tuple[Layout, Block]:
+    """
+    Find the layout by the first row, and return it with the block behind the header, if it is one.
+
+    Raises InvalidValue and Malformed.
+    """
+    text = block.text
+    end = first_row_end(text)
+    if not end:
+        if text[:1] == b'"' or b'"' in text:
+            raise not_csv(block)
+        raise _blank(1)
+    if end > LONGEST_FIRST_LINE:
+        raise Malformed(
+            f"the first line is longer than {LONGEST_FIRST_LINE >> 20} MB; expected "
+            f"{listed(names_of(wanted.columns))}, or values for them, and each row on its line. "
+            f"{layout.CURL}"
+        )
+    line = text[:end].decode()
+    first = next(csv.reader(StringIO(line, newline=""), strict=True), [])
+    if not first:
+        raise _blank(1)
+    found = layout.of_first_line(first, line, end == len(text), wanted)
+    if found.names is None:
+        return found, block
+    return found, Block(text, block.line + lines_in(text[:end]), block.is_plain, end)
+
+
+def parse(block: Block, found: Layout, row: int, skip_blank: bool = False) -> Columns:
+    """
+    Turn the rows of a block, the first of them ``row``, into columns.
+
+    Raises InvalidValue and Malformed. ``skip_blank`` passes over blank lines, which otherwise are
+    an error, as the number of rows is kept.
+    """
+    if len(block.text) > SMALL and block.is_plain:
+        # Not above: serving starts without it.
+        from sagemaker_runtime.formats import arrow
+
+        try:
+            return arrow.parse_csv(block, found.width, found.places, skip_blank)
+        except arrow.Unsure:
+            pass
+    rows = csv.reader(StringIO(block.rows().decode(), newline=""), strict=True)
+    parts = []
+    try:
+        while piece := list(islice(rows, ROWS_AT_ONCE)):
+            if skip_blank:
+                piece = [fields for fields in piece if fields]
+            parts.append(_columns(piece, found, row))
+            row += len(piece)
+    except csv.Error:
+        raise not_csv(block) from None
+    except InvalidValue as error:
+        if error.row == 1 and found.names is None:
+            _explain(block, found, error)
+        raise
+    return join(parts)
+
+
+def _columns(rows: Sequence[list[str]], found: Layout, row: int) -> Columns:
+    if set(map(len, rows)) - {found.width}:
+        for number, fields in enumerate(rows, row):
+            if not fields:
+                raise _blank(number)
+            if len(fields) != found.width:
+                raise InvalidValue(
+                    f"row {number} has {counted(len(fields))}; expected {found.width}, as in the "
+                    "first line. Quote a field that holds a comma",
+                    number,
+                )
+    columns = list(zip(*rows, strict=True)) or [()] * found.width
+    return {
+        column.name: absent(column, len(rows)) if at is None else convert(column, columns[at], row)
+        for column, at in found.places
+    }
+
+
+def _explain(block: Block, found: Layout, error: InvalidValue) -> None:
+    """
+    Raise a better error than one on the first row's values, if that row is not one of values.
+    """
+    line = block.text[: first_row_end(block.text)].decode()
+    first = next(csv.reader(StringIO(line, newline=""), strict=True), [])
+    better = layout.headerless_fault(first, line, found.wanted)
+    if better is not None:
+        raise better from error
+
+
+def _blank(row: int) -> InvalidValue:
+    return InvalidValue(
+        f"row {row} is blank; one prediction is returned per row, so remove the blank line", row
+    )
