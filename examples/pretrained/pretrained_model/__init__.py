@@ -16,8 +16,12 @@ HERE = Path(__file__).parent
 # A pickle or joblib file runs whatever code stands in it while it is loaded. True says that you
 # trust the one in this folder as you trust your own code; see README.md.
 TRUST_PICKLE = False
-# The types of a skops file that you trust beyond those of scikit-learn, such as "my_module.Scale".
-TRUST_TYPES: tuple[str, ...] = ()
+# The types that a skops file may hold beyond those that skops itself trusts; these two are nodes of
+# trees, which run nothing.
+TRUST_TYPES: tuple[str, ...] = (
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+)
 # The classes of a LightGBM or XGBoost classifier, such as ("no", "yes"): its file does not name
 # them. Without them they are 0, 1, and so on.
 CLASSES: tuple[str | int, ...] = ()

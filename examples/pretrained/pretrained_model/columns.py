@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sagemaker_runtime.algorithm import Column
+from sagemaker_runtime.formats.schema import Kind
 from sagemaker_runtime.formats.values import is_missing, is_value
 
 # A column is of the first of these kinds that each of its values has, else a text.
-KINDS = ("number", "boolean", "timestamp", "numbers")
+KINDS: tuple[Kind, ...] = ("number", "boolean", "timestamp", "numbers")
 
 
 def columns_of(file: Path) -> Iterator[Column]:

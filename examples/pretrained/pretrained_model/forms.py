@@ -55,7 +55,7 @@ class Kit:
             if source != self.package:
                 raise ModelError(f"the channel {source.name!r} holds {self._not_here(file)}")
             estimator = self._unpickled(file)
-            if not (_saved_trees(estimator, target) or _saved_skops(estimator, target)):
+            if not (_saved_trees(estimator, target) or self._saved_skops(estimator, target)):
                 text = json.dumps({"file": file.name, "sha256": _digest(file)})
                 (target / IN_IMAGE).write_text(text, encoding="utf-8")
         elif file.suffix in BOOSTERS:
@@ -107,9 +107,26 @@ class Kit:
         except Exception as error:  # zipfile, json and skops meet damage with a dozen kinds of them
             raise ModelError(f"{file.name} cannot be read: {error}") from error
         raise ModelError(
-            f"{file.name} holds the types {', '.join(sorted(unknown))}, which scikit-learn does "
-            f"not have; if you trust them, name them in TRUST_TYPES in {self._init}."
+            f"{file.name} holds the types {', '.join(sorted(unknown))}, which skops does not take "
+            f"unasked; if you trust them, name them in TRUST_TYPES in {self._init}."
         )
+
+    def _saved_skops(self, estimator: Any, target: Path) -> bool:
+        """
+        Save an estimator as skops and tell whether it holds trusted types only.
+        """
+        import skops.io
+
+        file = target / f"{NAME}{SKOPS}"
+        try:
+            skops.io.dump(estimator, file)
+            unknown = set(skops.io.get_untrusted_types(file=file)) - set(self.trust_types)
+        except Exception as error:  # noqa: BLE001 - it meets foreign types with any exception
+            unknown = {f"{type(error).__name__}: {error}"}
+        if unknown:
+            print(f"not saved as skops, TRUST_TYPES lacks {', '.join(sorted(unknown))}")
+            file.unlink(missing_ok=True)
+        return not unknown
 
     def _unpickled(self, file: Path) -> Any:
         if not self.trust_pickle:
@@ -185,24 +202,6 @@ def _saved_trees(estimator: Any, target: Path) -> bool:
     if (names := getattr(estimator, "feature_names_in_", None)) is not None:
         (target / COLUMNS).write_text(json.dumps(list(names)), encoding="utf-8")
     return True
-
-
-def _saved_skops(estimator: Any, target: Path) -> bool:
-    """
-    Save an estimator as skops and tell whether it can be loaded without trusting anything.
-    """
-    import skops.io
-
-    file = target / f"{NAME}{SKOPS}"
-    try:
-        skops.io.dump(estimator, file)
-        unknown = skops.io.get_untrusted_types(file=file)
-    except Exception as error:  # noqa: BLE001 - it meets foreign types with any exception
-        unknown = [f"{type(error).__name__}: {error}"]
-    if unknown:
-        print(f"not saved as skops: {', '.join(unknown)}")
-        file.unlink(missing_ok=True)
-    return not unknown
 
 
 def _digest(file: Path) -> str:
