@@ -10,8 +10,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -19,9 +21,11 @@ from harness import Answer, ServeProcess, wait_until
 from http_assertions import assert_error
 from project import assemble
 from sagemaker_runtime.errors import ExitCode
+from sagemaker_runtime.serving import refusals
 
 # Files in the model folder steer it: "wait" holds up loading, "release" ends held predictions.
 ALGORITHM = """
+import os
 import tempfile
 import time
 
@@ -37,6 +41,7 @@ def train(job):
 
 def load(model_dir):
     (model_dir / "tempdir").write_text(tempfile.gettempdir())
+    (model_dir / f"loaded.{os.getpid()}").touch()
     while (model_dir / "wait").exists():
         time.sleep(0.01)
     return model_dir
@@ -81,7 +86,7 @@ CSV = {"Content-Type": "text/csv"}
 # Large enough to be worked on in a thread, so that the worker's other requests go on.
 HOLD = b"1\n" * 50_000
 # The worker that held a request is killed with it.
-KILLED = "Perhaps out of memory|worker_failed"
+KILLED = "Perhaps out of memory|worker [0-9]+ was killed|worker_failed"
 ROOT = os.geteuid() == 0
 NGINX = pytest.mark.parametrize(
     "nginx",
@@ -308,7 +313,7 @@ def test_a_request_beyond_the_limit_is_cut_off(nginx: bool, program: Path, model
     """
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[1]);"
-        "from sagemaker_runtime.serving.supervisor import main;"
+        "from sagemaker_runtime.serving.run import main;"
         "sys.exit(main([], os.environ, drain_s=1))"
     )
     with _serve(
@@ -339,10 +344,11 @@ def test_a_second_signal_stops_at_once(program: Path, model: Path) -> None:
         serve.wait_for_ping()
         with _held(serve, model):
             serve.process.send_signal(signal.SIGTERM)
-            wait_until(lambda: not serve.is_listening(), what="new connections are refused")
+            wait_until(lambda: serve.log("SIGTERM: finishing"), what="serve has the signal")
             serve.process.send_signal(signal.SIGTERM)
             later = time.monotonic() + 1.1
             wait_until(lambda: time.monotonic() > later, what="a second has passed")
+            wait_until(lambda: not serve.is_listening(), what="new connections are refused")
             assert serve.process.poll() is None
             assert serve.stop() == ExitCode.DRAIN_TIMEOUT
 
@@ -351,7 +357,8 @@ def test_a_killed_worker_is_replaced(program: Path, model: Path) -> None:
     """
     1. the only worker works on a request
     2. it is killed as the kernel does when memory runs out
-    Result: the caller gets a 502 in JSON, the log names the cause, a new worker answers.
+    Result: the caller gets a 502 in JSON, the log names the cause, the memory granted and what to
+    do, a new worker answers.
     """
     with _serve(program, model, workers=1, allowed=[KILLED]) as serve:
         serve.wait_for_ping()
@@ -363,6 +370,9 @@ def test_a_killed_worker_is_replaced(program: Path, model: Path) -> None:
         serve.wait_for_ping()
         assert _children(_master(serve, "gunicorn")) != [worker]
         assert serve.log("SIGKILL! Perhaps out of memory?")
+        [line] = serve.log(f"worker {worker} was killed")
+        assert re.search("[Mm]emory.* [0-9]+ MB are granted for 1 worker.", line)
+        assert "MODEL_SERVER_WORKERS" in line
 
 
 def _answer_at(path: Path) -> str:
@@ -381,9 +391,7 @@ def test_each_worker_has_a_socket_and_keeps_it(program: Path, model: Path) -> No
     Result: every socket is answered again, the dead worker's by its successor.
     """
     folder = model.parent
-    with _serve(
-        program, model, workers=3, allowed=["Perhaps out of memory"], TMPDIR=str(folder)
-    ) as serve:
+    with _serve(program, model, workers=3, allowed=[KILLED], TMPDIR=str(folder)) as serve:
         serve.wait_for_ping()
         sockets = sorted(folder.glob("serve-*/worker-*.sock"))
         assert len(sockets) == 3
@@ -403,7 +411,8 @@ def test_a_dead_master_ends_serve(victim: str, program: Path, model: Path) -> No
     """
     1. serve answers
     2. the master of gunicorn or nginx is killed
-    Result: serve names it, exits with CHILD_DIED and leaves no process.
+    Result: serve names it and memory as the likely cause, exits with CHILD_DIED and leaves no
+    process.
     """
     line = f"{victim} was killed by SIGKILL"
     with _serve(program, model, allowed=[line]) as serve:
@@ -411,7 +420,7 @@ def test_a_dead_master_ends_serve(victim: str, program: Path, model: Path) -> No
         everybody = _wait_for_everybody(serve)
         os.kill(_master(serve, victim), signal.SIGKILL)
         assert serve.wait() == ExitCode.CHILD_DIED
-        assert serve.log(line)
+        assert re.search("[Mm]emory.* MB are granted for 2 workers", serve.log(line)[0])
         wait_until(lambda: _all_gone(everybody), what="all processes end")
 
 
@@ -446,15 +455,17 @@ def test_a_broken_nginx_conf(shared: Path, model: Path) -> None:
     """
     1. somebody edits nginx.conf and forgets a semicolon
     2. serve starts
-    Result: it shows nginx's complaint, starts nothing and exits with CHILD_DIED.
+    Result: its last line is nginx's complaint, it exits with CHILD_DIED and leaves no process.
     """
     broken = assemble(shared / "no-semicolon", ALGORITHM)
     conf = broken / "nginx.conf"
     conf.write_text(conf.read_text().replace("server_tokens off;", "server_tokens off"))
     with _serve(broken, model, allowed=["nginx refuses its configuration"]) as serve:
+        children = wait_until(lambda: _children(serve.process.pid), what="gunicorn runs")
         assert serve.wait() == ExitCode.CHILD_DIED
-        assert serve.log("invalid number of arguments")
-        assert not serve.log("gunicorn")
+        assert "nginx refuses its configuration: " in serve.stderr[-1]
+        assert "invalid number of arguments" in serve.stderr[-1]
+        assert _all_gone(children)
 
 
 def test_a_taken_port_is_named(program: Path, model: Path) -> None:
@@ -628,7 +639,7 @@ def test_gunicorn_is_set_apart(program: Path, model: Path) -> None:
         serve.wait_for_ping()
         master = _master(serve, "gunicorn")
         assert os.getpgid(master) == master
-        folder = Path((model / "tempdir").read_text())
+        folder = Path((model / "tempdir").read_text()).parent
         assert folder.parent == model.parent
         assert folder.name.startswith("serve-")
 
@@ -685,3 +696,418 @@ def test_pandas_and_scikit_learn_serve_with_the_right_threads(shared, model, ngi
         fare, pool_threads = map(float, answer.body.split(b","))
         assert abs(fare - 3 * row) < 200
         assert pool_threads == float(threads or 1)
+
+
+# Leaves a thread for which predictions wait: a fork would lose it, and they would wait for ever.
+THREADED = """
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from sagemaker_runtime.algorithm import Column, Table
+
+INPUT = Table(Column("x", "number", example="0"))
+HYPERPARAMETERS = ()
+
+
+def train(job):
+    raise NotImplementedError
+
+
+def load(model_dir):
+    pool = ThreadPoolExecutor(1, "helper")
+    pool.submit(int).result()
+    return pool, os.getpid()
+
+
+def predict(model, columns):
+    pool, loaded_by = model
+    pool.submit(int).result()
+    return np.full(len(columns["x"]), loaded_by == os.getpid())
+"""
+WAITS = "    pool.submit(int).result()\n    return np.full"
+# libgomp keeps the threads of a parallel section for the next one, and waits for them.
+OPENMP = GUEST.replace(
+    "    return HistGradient", "    threadpool_limits(2)\n    return HistGradient"
+).replace("import threadpool_info", "import threadpool_info, threadpool_limits")
+
+
+@NGINX
+def test_a_load_that_leaves_threads(nginx: bool, shared: Path, model: Path) -> None:
+    """
+    1. loading the model starts a thread that predictions need
+    2. serve starts and is asked to predict
+    Result: one line names the thread and says that each worker loads the model; it predicts.
+    """
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        threaded = assemble(Path(folder, "threaded"), THREADED)
+        with _serve(threaded, model, nginx=nginx) as serve:
+            serve.wait_for_ping()
+            answer = serve.call("/invocations", b"0\n", headers=CSV)
+            assert answer.body.strip() in (b"1.0", b"True", b"true")
+            [line] = serve.log("loading the model left 1 thread (helper_0)")
+            assert "each worker loads the model for itself" in line
+
+
+def test_a_load_that_leaves_threads_of_openmp(shared: Path, model: Path) -> None:
+    """
+    1. loading the model uses OpenMP with two threads, although the setting says one
+    2. serve starts and is asked to predict
+    Result: one line says that threads of a library are left; predictions do not hang.
+    """
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        openmp = assemble(Path(folder, "openmp"), OPENMP)
+        with _serve(openmp, model) as serve:
+            serve.wait_for_ping()
+            answer = serve.call("/invocations", b"7,0\n", headers=CSV)
+            assert answer.status == 200
+            assert len(serve.log("of a library in C), which the workers would not have")) == 1
+
+
+def test_preloading_that_is_insisted_on(shared: Path, model: Path) -> None:
+    """
+    1. MODEL_SERVER_PRELOAD is on and loading the model starts a thread that predictions do without
+    2. serve starts and is asked to predict
+    Result: the log warns and names the remedy; a model that was loaded elsewhere predicts.
+    """
+    algorithm = THREADED.replace(WAITS, "    return np.full")
+    assert algorithm != THREADED
+    warning = "left 1 thread (helper_0), which the workers will not have"
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        program = assemble(Path(folder, "threaded"), algorithm)
+        with _serve(
+            program, model, MODEL_SERVER_PRELOAD="on", allowed=[re.escape(warning)]
+        ) as serve:
+            serve.wait_for_ping()
+            answer = serve.call("/invocations", b"0\n", headers=CSV)
+            assert answer.body.strip() in (b"0.0", b"False", b"false")
+            assert "MODEL_SERVER_PRELOAD=auto" in serve.log(warning)[0]
+
+
+def test_stop_while_the_self_test_hangs(shared: Path, model: Path) -> None:
+    """
+    1. MODEL_SERVER_PRELOAD is on and loading the model starts a thread that predictions wait for
+    2. serve starts, its first ping is never answered
+    3. SIGTERM arrives
+    Result: nobody waits for an answer, so serve exits 0 within seconds and leaves no process.
+    """
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        threaded = assemble(Path(folder, "threaded"), THREADED)
+        allowed = [re.escape("which the workers will not have")]
+        with _serve(threaded, model, MODEL_SERVER_PRELOAD="on", allowed=allowed) as serve:
+            wait_until(lambda: len(serve.log("Booting worker")) == 2, what="two workers run")
+            workers = _children(_master(serve, "gunicorn"))
+            assert serve.stop(timeout=10) == ExitCode.OK
+            assert _all_gone(workers)
+
+
+@pytest.mark.parametrize("preload", ["on", "off"])
+def test_the_model_is_loaded_once_or_in_each_worker(
+    preload: str, program: Path, model: Path
+) -> None:
+    """
+    1. MODEL_SERVER_PRELOAD is on or off
+    2. serve starts with two workers
+    Result: the model is loaded by gunicorn's master, or once by each worker.
+    """
+    with _serve(program, model, MODEL_SERVER_PRELOAD=preload) as serve:
+        serve.wait_for_ping()
+        master = _master(serve, "gunicorn")
+        expected = {master} if preload == "on" else set(_children(master))
+        wait_until(
+            lambda: {int(path.suffix[1:]) for path in model.glob("loaded.*")} == expected,
+            what="everybody who should has loaded the model",
+        )
+
+
+def test_threads_are_a_setting(shared: Path, model: Path) -> None:
+    """
+    1. MODEL_SERVER_THREADS is 2
+    2. serve starts and is asked to predict
+    Result: the libraries have two threads in each worker.
+    """
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        guest = assemble(Path(folder, "guest"), GUEST)
+        with _serve(guest, model, MODEL_SERVER_THREADS="2") as serve:
+            serve.wait_for_ping()
+            answer = serve.call("/invocations", b"7,0\n", headers=CSV)
+            assert answer.body.split(b",")[1].strip() == b"2.0"
+
+
+def test_gunicorns_own_variable_is_refused(program: Path, model: Path) -> None:
+    """
+    1. GUNICORN_CMD_ARGS asks for four workers
+    2. serve starts
+    Result: one line names the setting for that, and serve exits with BAD_SETTING.
+    """
+    with _serve(program, model, GUNICORN_CMD_ARGS="--workers 4") as serve:
+        assert serve.wait() == ExitCode.BAD_SETTING
+        [line] = serve.stderr
+        assert line.startswith("serve: GUNICORN_CMD_ARGS is '--workers 4'; ")
+        assert "MODEL_SERVER_WORKERS" in line
+
+
+def test_variables_of_other_servers_change_nothing(program: Path, model: Path) -> None:
+    """
+    1. variables are set that gunicorn or nginx would take or stumble over
+    2. serve starts and is asked to predict
+    Result: it has its own number of workers and answers as ever.
+    """
+    foreign = {
+        "WEB_CONCURRENCY": "many",
+        "SENDFILE": "perhaps",
+        "SCRIPT_NAME": "/prefix",
+        "LISTEN_FDS": "1",
+        "GUNICORN_PID": "1",
+        "NGINX": "0;",
+        "PORT": "1",
+    }
+    with _serve(program, model, **foreign) as serve:
+        serve.wait_for_ping()
+        assert serve.call("/invocations", b"0\n", headers=CSV).status == 200
+        assert len(_wait_for_everybody(serve)) == 5
+
+
+def test_a_variable_that_nobody_reads(program: Path, model: Path) -> None:
+    """
+    1. settings are misspelt, or named as other containers name them
+    2. serve starts
+    Result: one line for each names the setting that was probably meant; serve runs.
+    """
+    environ = {"MODEL_SERVER_WORKER": "4", "SAGEMAKER_MODEL_SERVER_TIMEOUT": "9"}
+    with _serve(program, model, allowed=["is not a setting"], **environ) as serve:
+        serve.wait_for_ping()
+        [worker] = serve.log("MODEL_SERVER_WORKER is not a setting")
+        assert "did you mean MODEL_SERVER_WORKERS?" in worker
+        [timeout] = serve.log("SAGEMAKER_MODEL_SERVER_TIMEOUT is not a setting")
+        assert "did you mean MODEL_SERVER_TIMEOUT?" in timeout
+
+
+def test_no_folder_for_temporary_files(program: Path, model: Path) -> None:
+    """
+    1. no file can be written anywhere
+    2. serve starts
+    Result: one line says what to do, and serve exits with BAD_SETTING.
+    """
+    serve_it = 'ulimit -f 0; exec "$@"'
+    command = ["sh", "-c", serve_it, "sh", sys.executable, str(program / "serve")]
+    with _serve(program, model, command=command) as serve:
+        assert serve.wait() == ExitCode.BAD_SETTING
+        [line] = serve.stderr
+        assert line.startswith("serve: TMPDIR is not set and no folder for temporary files")
+        assert "Mount a writable /tmp" in line
+
+
+@readable
+def test_root_without_capabilities(program: Path, model: Path) -> None:
+    """
+    1. root without capabilities, as by docker run --cap-drop ALL, starts serve
+    2. it predicts and refuses a body that is too large
+    3. SIGTERM arrives
+    Result: all as usual, without a stray line; one line says that the workers stay root.
+    """
+    command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    with _serve(
+        program,
+        model,
+        command=[*command, sys.executable, str(program / "serve")],
+        MODEL_SERVER_MAX_PAYLOAD_MB="1",
+        allowed=["payload_too_large"],
+    ) as serve:
+        serve.wait_for_ping()
+        assert serve.call("/invocations", HOLD.replace(b"1", b"0"), headers=CSV).status == 200
+        assert_error(
+            serve.call("/invocations", b"0\n" * 2**20, headers=CSV), 413, "payload_too_large"
+        )
+        assert len(serve.log("the workers stay root")) == 1
+        assert serve.stop() == ExitCode.OK
+
+
+@NGINX
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="the machine has no IPv6")
+def test_both_versions_of_ip(nginx: bool, program: Path, model: Path) -> None:
+    """
+    1. a client connects by IPv6
+    2. another connects by IPv4
+    Result: both are answered.
+    """
+    with _serve(program, model, nginx=nginx) as serve:
+        serve.wait_for_ping()
+        for host in ("::1", "127.0.0.1"):
+            connection = HTTPConnection(host, serve.port, timeout=10)
+            connection.request("GET", "/ping")
+            assert connection.getresponse().status == 200
+            connection.close()
+
+
+class Callers:
+    """
+    Sixteen threads that ask as fast as they can until the port refuses them: each on one connection
+    for as long as the answers allow, or on a fresh one for each request.
+    """
+
+    def __init__(self, serve: ServeProcess, kept: bool) -> None:
+        self.answered = 0
+        self.lost: list[str] = []
+        self._serve, self._kept = serve, kept
+        self._threads = [Thread(target=self._ask, daemon=True) for _ in range(16)]
+
+    def __enter__(self) -> "Callers":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for thread in self._threads:
+            thread.join(30)
+            assert not thread.is_alive()
+
+    def _ask(self) -> None:
+        while True:
+            connection = HTTPConnection("127.0.0.1", self._serve.port, timeout=10)
+            try:
+                connection.connect()
+            except ConnectionRefusedError:
+                return
+            try:
+                again = True
+                while again:
+                    connection.request("POST", "/invocations", b"0\n", CSV)
+                    answer = connection.getresponse()
+                    answer.read()
+                    assert answer.status == 200
+                    self.answered += 1
+                    again = self._kept and answer.getheader("Connection") != "close"
+            except Exception as error:  # noqa: BLE001 - each is a request without an answer
+                self.lost.append(repr(error))
+            finally:
+                connection.close()
+
+
+@NGINX
+@pytest.mark.parametrize("kept", [True, False], ids=["kept connections", "fresh connections"])
+def test_no_request_is_lost_by_a_stop(kept: bool, nginx: bool, program: Path, model: Path) -> None:
+    """
+    1. sixteen callers ask without a pause
+    2. SIGTERM arrives
+    3. all this twice more
+    Result: pings fail with 503 at once where there is nginx, every request that found the port open
+    is answered with 200, serve exits 0.
+    """
+    for _ in range(3):
+        with _serve(program, model, nginx=nginx) as serve:
+            serve.wait_for_ping()
+            with Callers(serve, kept) as callers:
+                wait_until(lambda: callers.answered > 100, what="callers are busy")
+                serve.process.send_signal(signal.SIGTERM)
+                if nginx:
+                    refused = wait_until(
+                        lambda: (answer := serve.call("/ping")).status != 200 and answer,
+                        what="pings fail",
+                    )
+                    assert_error(refused, 503, "stopping")
+                    assert refused.headers["Connection"] == "close"
+            assert serve.wait() == ExitCode.OK
+            assert not callers.lost
+
+
+def _ask(port: int, request: bytes) -> Answer:
+    """
+    Send bytes and read the answer to its end.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(request)
+        response = HTTPResponse(client)
+        response.begin()
+        return Answer(response.status, response.headers, response.read())
+
+
+REFUSED = (
+    ("GET /error HTTP/1.1", "", 404, "not_found"),
+    ("GET /stopping HTTP/1.1", "", 404, "not_found"),
+    ("this is no request", "", 400, "bad_request"),
+    (f"GET /{'a' * 20_000} HTTP/1.1", "", 414, "uri_too_long"),
+    (f"GET /{'a' * 12_000} HTTP/1.1", "", 414, "uri_too_long"),
+    ("GET /ping HTTP/1.1", f"X-Long: {'a' * 20_000}\r\n", 431, "headers_too_large"),
+    ("POST /invocations HTTP/1.1", "Transfer-Encoding: nonsense\r\n", 501, "not_implemented"),
+    ("GET /ping HTTP/3.1", "", 505, "http_version_not_supported"),
+    ("TRACE /ping HTTP/1.1", "", 405, "method_not_allowed"),
+)
+
+
+@NGINX
+def test_answers_without_the_application(nginx: bool, program: Path, model: Path) -> None:
+    """
+    1. requests come that nginx or gunicorn answers by itself
+    Result: the usual JSON with the same status, code and text, whoever answers.
+    """
+    allowed = [*(code for *_, code in REFUSED), "Invalid request", "request refused"]
+    with _serve(program, model, nginx=nginx, workers=1, allowed=allowed) as serve:
+        serve.wait_for_ping()
+        for request_line, headers, status, code in REFUSED:
+            request = f"{request_line}\r\nHost: localhost\r\n{headers}\r\n".encode()
+            error = assert_error(_ask(serve.port, request), status, code)
+            if status not in (404, 405):  # the application's own, without nginx
+                assert error["message"] == refusals.find(status).message
+
+
+@pytest.mark.needs("nginx")
+def test_slow_callers_shut_nobody_out(program: Path, model: Path) -> None:
+    """
+    1. 2,000 callers send the beginning of a header, 2,000 others the beginning of a body
+    2. pings and requests arrive
+    Result: each is answered, pings within the platform's 2 s.
+    """
+    header = b"POST /invocations HTTP/1.1\r\nHost: localhost\r\n"
+    body = header + b"Content-Type: text/csv\r\nContent-Length: 1000000\r\n\r\n0\n"
+    with _serve(program, model) as serve, ExitStack() as slow:
+        serve.wait_for_ping()
+        for beginning in (header, body):
+            for _ in range(2000):
+                caller = slow.enter_context(socket.create_connection(("127.0.0.1", serve.port), 10))
+                caller.sendall(beginning)
+        for _ in range(20):
+            assert serve.call("/ping", timeout=2).status == 200
+            assert serve.call("/invocations", b"0\n", headers=CSV).status == 200
+
+
+@pytest.mark.needs("nginx")
+def test_a_caller_that_never_sends_its_header_is_dropped(program: Path, model: Path) -> None:
+    """
+    1. a caller sends the beginning of a header and no more
+    Result: within a quarter of a minute nginx closes the connection.
+    """
+    with _serve(program, model) as serve:
+        serve.wait_for_ping()
+        with socket.create_connection(("127.0.0.1", serve.port), timeout=15) as caller:
+            caller.sendall(b"GET /ping HTTP/1.1\r\nHost: ")
+            assert caller.recv(1000) == b"" or caller.recv(1000) == b""
+
+
+def test_no_worker_gains_privileges(program: Path, model: Path) -> None:
+    """
+    1. serve answers
+    Result: neither master nor worker may gain rights by running a program with a setuid bit.
+    """
+    with _serve(program, model) as serve:
+        serve.wait_for_ping()
+        for process in _wait_for_everybody(serve):
+            status = Path(f"/proc/{process}/status").read_text()
+            assert re.search(r"^NoNewPrivs:\s*1$", status, re.MULTILINE)
+
+
+@readable
+def test_workers_cannot_replace_what_root_reads(program: Path, model: Path) -> None:
+    """
+    1. root starts serve
+    Result: the workers' account may neither list nor change serve's folder, nor remove files of
+    others from the one for temporary files.
+    """
+    with _serve(program, model, TMPDIR=str(model.parent)) as serve:
+        serve.wait_for_ping()
+        [folder] = model.parent.glob("serve-*")
+        assert (folder.stat().st_uid, stat.S_IMODE(folder.stat().st_mode)) == (0, 0o710)
+        temporary = folder / "tmp"
+        assert (temporary.stat().st_uid, stat.S_IMODE(temporary.stat().st_mode)) == (0, 0o1770)
+        assert (folder / "nginx.conf").stat().st_uid == 0
