@@ -95,7 +95,8 @@ def write_json_error(client: socket.socket, status: int, reason: str, message: s
     body = json.dumps({"error": error}).encode() + b"\n"
     head = (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        f"X-Request-Id: {request_id}\r\n\r\n"
     )
     util.write_nonblock(client, head.encode() + body)
 

@@ -97,7 +97,7 @@ class Invocations:
         Raises RequestError and HTTPException for what is the caller's fault.
         """
         # First, as a proxy takes an answer before the end of the body for a broken connection.
-        size = get_content_length(call.environ)
+        size = _length(call.environ)
         with _file_for(size) as body:
             size = self._receive(call, body, size)
             encoding = call.environ.get("HTTP_CONTENT_ENCODING")
@@ -195,6 +195,13 @@ def check_health(predictor: Predictor) -> None:
     reason = predictor.health()
     if reason is not None:
         raise ModelUnavailable(reason)
+
+
+def _length(environ: "WSGIEnvironment") -> int | None:
+    length = environ.get("CONTENT_LENGTH", "")
+    if "HTTP_TRANSFER_ENCODING" not in environ and length.isascii() and length.isdigit():
+        return int(length)  # werkzeug's patterns take a twentieth of what a row takes
+    return get_content_length(environ)
 
 
 def _file_for(size: int | None) -> IO[bytes]:

@@ -1,7 +1,7 @@
 """
 The seam: what a package beside ``sagemaker_runtime`` provides to be trained and served.
 
-Write a package with these names in its ``__init__.py`` and put it where ``taxi_fare`` is::
+Write a package with these names in its ``__init__.py`` and put it beside this one::
 
     from sagemaker_runtime.algorithm import Column, Columns, Hyperparameter, Table, TrainingJob
 
@@ -18,9 +18,11 @@ Write a package with these names in its ``__init__.py`` and put it where ``taxi_
         '''Return one prediction per row, in order: an array, a dict of columns, a list of dicts.'''
 
 ``INPUT`` is a Reader: ``Table``, ``Json``, ``Text``, ``Bytes`` or ``Npy``. ``OUTPUT`` is a Writer:
-``Rows``, which it is when it is left out, or one of the last four. With ``HYPERPARAMETERS = None``
-every hyperparameter is passed through as text; ``ENTRY_POINT = True`` says that ``train`` runs the
-code of a job that brings its own (``Estimator(entry_point=...)``).
+``Rows``, which it is when it is left out, or one of the last four.
+
+With ``HYPERPARAMETERS = None`` every hyperparameter is passed through as text.
+``ENTRY_POINT = True`` says that ``train`` runs the code of a job that brings its own
+(``Estimator(entry_point=...)``).
 
 ``predict`` is called once for each piece that ``INPUT`` reads a body in. Small bodies are one
 piece, large tables come in several of some thousand rows each, a piece without rows is left out,
@@ -45,10 +47,12 @@ Raise ``errors.DataError`` from ``train`` for data that the user must fix, ``err
 from ``load`` for an archive that cannot be served; the message should say what to do.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -169,24 +173,15 @@ class Algorithm:
 
 def find_algorithm(program: Path = PROGRAM) -> Algorithm:
     """
-    Import the one package that stands beside ``sagemaker_runtime``.
+    Import the package that ALGORITHM names, as the image does, or else the only one there is
+    beside ``sagemaker_runtime``.
 
-    Raises AlgorithmError when there is none or more than one, or when a name is missing.
+    Raises AlgorithmError when it is not clear which package is meant, when one has a name that is
+    taken, or when it lacks a part.
     """
-    found = sorted(
-        init.parent.name
-        for init in program.glob("*/__init__.py")
-        if init.parent.name != Path(__file__).parent.name
-    )
-    if len(found) != 1:
-        raise AlgorithmError(
-            f"{program} holds {len(found)} algorithm packages ({', '.join(found) or 'none'}); "
-            "expected exactly one folder with an __init__.py beside sagemaker_runtime, "
-            "such as taxi_fare/. Remove the others or add yours."
-        )
+    name = _chosen(program, os.environ.get("ALGORITHM", ""))
     if str(program) not in sys.path:
         sys.path.insert(0, str(program))
-    name = found[0]
     try:
         module = import_module(name)
     except ModuleNotFoundError as error:
@@ -210,3 +205,50 @@ def find_algorithm(program: Path = PROGRAM) -> Algorithm:
         module.predict,
         getattr(module, "ENTRY_POINT", False),
     )
+
+
+def _chosen(program: Path, wanted: str) -> str:
+    """
+    Return the name of the algorithm's package; raises AlgorithmError.
+    """
+    found = sorted(
+        init.parent.name
+        for init in program.glob("*/__init__.py")
+        if init.parent.name != Path(__file__).parent.name
+    )
+    for name in found:
+        if hidden := taken_by(program, name):
+            raise AlgorithmError(
+                f"the package {name}/ has the name of {hidden}, which could not be imported any "
+                f"more; rename the folder, such as my_{name}/."
+            )
+    there = f"{program} holds {len(found)} packages beside sagemaker_runtime"
+    names = ", ".join(found) or "none"
+    if wanted and wanted not in found:
+        raise AlgorithmError(
+            f"ALGORITHM is {wanted!r}, but {there} ({names}); expected the name of one of them: "
+            "a folder with an __init__.py."
+        )
+    if not wanted and len(found) != 1:
+        remedy = (
+            f"Say which is the algorithm: ALGORITHM={found[0]}"
+            if found
+            else "Make one: ./new.sh my_model"
+        )
+        raise AlgorithmError(f"{there} ({names}); expected one algorithm. {remedy}.")
+    return wanted or found[0]
+
+
+def taken_by(program: Path, name: str) -> str:
+    """
+    Tell what a package called ``name`` would hide: one of the program's files or a library.
+    """
+    for file in (program / f"{name}.py", program / name):
+        if file.is_file():
+            return f"the program's {file.name}"
+    if name in sys.stdlib_module_names or name in sys.builtin_module_names:
+        return f"Python's module {name}"
+    elsewhere = [entry for entry in sys.path if Path(entry).resolve() != program.resolve()]
+    spec = PathFinder.find_spec(name, elsewhere)
+    # Any folder without an __init__.py, such as docs/ in the current one, has a spec without file.
+    return f"the installed library {name}" if spec and spec.origin else ""

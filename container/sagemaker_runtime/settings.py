@@ -141,7 +141,9 @@ def unknown(environ: Mapping[str, str]) -> list[str]:
         import difflib  # here, since hardly anybody needs it
 
         close = difflib.get_close_matches(ours, names, 1)
-        remedy = f"did you mean {close[0]}?" if close else "serve --show-settings lists what is."
+        remedy = (
+            f"did you mean {close[0]}?" if close else "serve --show-settings lists those that are."
+        )
         sentences.append(f"{name} is not a setting and is not read; {remedy}")
     return sentences
 

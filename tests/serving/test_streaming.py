@@ -48,10 +48,10 @@ def predict(model_dir, text):
 def pieces(model_dir, count, what):
     try:
         for number in range(count):
-            if number == 1 and what == "hold":
-                (model_dir / "held").touch()
-                while not (model_dir / "release").exists():
-                    sum(range(1000))
+            if number and what == "hold":
+                (model_dir / f"held-{number}").touch()
+                while not (model_dir / f"release-{number}").exists():
+                    time.sleep(0.001)
             if number == 1 and what == "fail":
                 raise ValueError("the secret of the second piece")
             yield f"piece {number}\\n" + "." * (10_000 if what == "long" else 0)
@@ -307,19 +307,21 @@ def test_each_piece_comes_when_it_is_made(nginx: bool, program: Path, model: Pat
     """
     1. a stream's second piece is held up
     2. the client reads, a ping is sent
-    3. the piece is released
-    Result: the first piece is there, chunked, before the second is made; the ping is answered.
+    3. the second piece is released, the third is held up and released
+    Result: each piece is there, chunked, before the next is made; the ping is answered.
     """
     with _serve(program, model, nginx) as serve:
         serve.wait_for_ping()
         with _send(serve, "3 hold") as connection:
             got = _read_until(connection, b"piece 0\n")
-            wait_until((model / "held").exists, what="the second piece is being made")
             assert b"200 OK" in got
             assert b"transfer-encoding: chunked" in got.lower()
             assert b"content-length" not in got.lower()
+            wait_until((model / "held-1").exists, what="the second piece is being made")
             assert serve.call("/ping").status == 200
-            (model / "release").touch()
+            (model / "release-1").touch()
+            _read_until(connection, b"piece 1\n")  # the first one came with the headers
+            (model / "release-2").touch()
             assert b"piece 2\n" in _read_until(connection, b"\r\n0\r\n\r\n")
         wait_until(lambda: serve.log('"status":200'), what="the request's line is there")
         assert (model / "closed-hold").exists()

@@ -7,9 +7,8 @@ import signal
 import pytest
 
 from jobs import files, stopped, train, write_hyperparameters
-from project import CONTAINER, TOP, assemble
-from sagemaker_runtime.algorithm import PROGRAM, find_algorithm
-from sagemaker_runtime.errors import AlgorithmError, ExitCode
+from project import TOP, assemble
+from sagemaker_runtime.errors import ExitCode
 
 TOY = """
 import sys
@@ -223,32 +222,6 @@ def test_sigterm_leaves_a_whole_model_or_none(toy, tmp_path, how, code, model):
     assert not list(root.glob("**/.train-staging"))
 
 
-def test_a_folder_without_or_with_two_algorithms_is_explained(toy, tmp_path):
-    """Whoever forgets to remove taxi_fare, or to add their package, is told so."""
-    (toy / "second").mkdir()
-    (toy / "second/__init__.py").touch()
-    done = train(toy, tmp_path / "ml")
-    assert done.returncode == ExitCode.BAD_ALGORITHM
-    failure = (tmp_path / "ml/output/failure").read_text()
-    assert "holds 2 algorithm packages (second, toy)" in failure
-
-
-def test_a_missing_name_is_explained(tmp_path):
-    """A package that lacks a part of the seam is told which."""
-    program = assemble(tmp_path / "program", "INPUT = load = predict = None\n")
-    done = train(program, tmp_path / "ml")
-    assert done.returncode == ExitCode.BAD_ALGORITHM
-    assert "toy/__init__.py lacks HYPERPARAMETERS, train" in done.stderr
-
-
-def test_the_checkout_holds_one_algorithm():
-    """The project's own program folder is found as it stands."""
-    assert PROGRAM == CONTAINER
-    assert find_algorithm().input.media_types
-    with pytest.raises(AlgorithmError, match="holds 0 algorithm packages"):
-        find_algorithm(TOP / "docs")
-
-
 def test_a_killed_job_leaves_no_model(toy, tmp_path):
     """
     1. training has written files of the model 2. SIGKILL arrives 3. another job starts.
@@ -269,7 +242,7 @@ def test_a_killed_job_leaves_no_model(toy, tmp_path):
     "example", [TOP / "examples/mock/mock_model", TOP / "examples/pretrained/pretrained_model"]
 )
 def test_the_examples_train(tmp_path, example):
-    """Each example trains in the place of taxi_fare, nothing else touched."""
+    """Each example trains in the algorithm's place, nothing else touched."""
     done = train(assemble(tmp_path / "program", example), tmp_path / "ml")
     assert done.returncode == ExitCode.OK, done.stderr
     assert files(tmp_path / "ml/model")
