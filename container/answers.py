@@ -88,7 +88,7 @@ class Answer(NamedTuple):
         """
         Answer as WSGI does.
         """
-        start_response(STATUS_LINES[self.status], self.headers)
+        start_response(STATUS_LINES.get(self.status, f"{self.status} Unknown"), self.headers)
         return self.content
 
 

@@ -93,18 +93,23 @@ class Predictor:
             if self.algorithm.input.example() is None:
                 logger.info("no self-test: there is no example; the model was loaded")
                 self.seconds = inf  # for all that is known
-                self._tested = True
-                return
-            self._predict_example(1)  # may be slow for what it sets up
-            started = perf_counter()
-            rows = self._predict_example(1)
-            self.seconds = perf_counter() - started
-            if rows is not None:
-                # A prediction of the wrong shape may happen to fit one row.
-                self._predict_example(2)
+            else:
+                self._predict_examples()
         except Exception as error:  # noqa: BLE001 - whatever somebody's algorithm raises
             self._fail("the self-test failed", error)
         self._tested = True
+
+    def _predict_examples(self) -> None:
+        # The first may be slow for what it sets up, and either for other programs beside it.
+        times = []
+        for _ in range(2):
+            started = perf_counter()
+            rows = self._predict_example(1)
+            times.append(perf_counter() - started)
+        self.seconds = min(times)
+        if rows is not None:
+            # A prediction of the wrong shape may happen to fit one row.
+            self._predict_example(2)
 
     def _predict_example(self, rows: int) -> int | None:
         """

@@ -1,12 +1,15 @@
 """
-What the tests of the application share: a client, and what was logged.
+What the tests of serving share: a client of the application and what was logged, and the folders
+of a served program.
 """
 
 import json
 import logging.config
 import sys
+import tempfile
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +17,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from application import Lines, client_of
+from project import assemble
 from sagemaker_runtime.logs import logging_config
+from served import ALGORITHM
 
 
 @pytest.fixture
@@ -45,3 +50,28 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     yield read
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Path]:
+    """
+    A folder that every user may enter, which pytest's own are not.
+    """
+    with tempfile.TemporaryDirectory(prefix="test-serve-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def program(shared: Path) -> Path:
+    return assemble(shared / "program", ALGORITHM)
+
+
+@pytest.fixture
+def model(shared: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=shared) as root:
+        Path(root).chmod(0o755)
+        model = Path(root, "model")
+        model.mkdir()
+        model.chmod(0o777)
+        yield model

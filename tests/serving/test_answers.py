@@ -11,6 +11,7 @@ from application import LINE, Lines, client_of
 from fake_algorithm import latitude
 from http_assertions import assert_error
 from sagemaker_runtime.algorithm import Columns
+from sagemaker_runtime.errors import RequestError
 
 
 def unwell(columns: Columns) -> np.ndarray:
@@ -170,3 +171,18 @@ def test_one_function_makes_the_shape_of_errors() -> None:
     assert error["where"] == {"row": 3, "column": "c" * 100}
     assert error["message"].endswith("mmm...")
     assert len(error_body("invalid_value", "m" * 9000, "id", 3, "c" * 500)) <= ERROR_BYTES
+
+
+def test_an_error_may_have_a_status_that_has_no_name() -> None:
+    """A RequestError that an algorithm makes for itself is answered with the status it says."""
+
+    class Busy(RequestError):
+        status, code = 460, "busy"
+
+    def answer(columns: Columns) -> Any:
+        if len(columns["pickup_latitude"]) > 2:
+            raise Busy("come again")
+        return latitude(columns)
+
+    response = client_of(answer).post("/invocations", data=LINE * 3, content_type="text/csv")
+    assert_error(response, 460, "busy", "come again")

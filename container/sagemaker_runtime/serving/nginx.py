@@ -23,8 +23,8 @@ PROXY_MARGIN_S = 10
 # requests slower (99th percentile at 64 connections: 84 ms with two, 60 ms with one).
 WORKERS_PER_NGINX = 4
 # Connections that an nginx process holds at most, those to the workers included; each takes a
-# descriptor, a body on disk another one. 8,192 of them take 3 MB.
-CONNECTIONS = 8192
+# descriptor, a body on disk another one. 6,144 of them take 3 MB.
+CONNECTIONS = 6144
 SPARE_DESCRIPTORS = 64
 # How much of what nginx says is repeated when it does not start, in lines.
 COMPLAINT_LINES = 5

@@ -75,4 +75,5 @@ def _serve(settings: Settings, environ: Mapping[str, str], drain_s: float) -> Ex
         )
         from sagemaker_runtime.serving.supervisor import Supervisor
 
-        return Supervisor(settings, environ, folder, listening, children, signals, drain_s).run()
+        supervisor = Supervisor(settings, environ, folder, listening, children, signals)
+        return supervisor.run(drain_s)
