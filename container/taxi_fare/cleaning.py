@@ -10,6 +10,7 @@ import numpy as np
 
 from sagemaker_runtime.algorithm import Columns
 from sagemaker_runtime.errors import DataError
+from sagemaker_runtime.threads import in_order
 from taxi_fare import blocks, geography, trips
 from taxi_fare.schema import FARE, INPUT
 from taxi_fare.tariff import FLAG_FALL
@@ -179,7 +180,7 @@ def clean(batches: Iterable[Columns]) -> tuple[Columns, Report]:
 
     def kept() -> Iterator[Columns]:
         nonlocal met, rows_read
-        for rows, counts, cleaned in blocks.in_order(_clean, batches):
+        for rows, counts, cleaned in in_order(_clean, batches):
             rows_read += rows
             met += counts
             yield cleaned

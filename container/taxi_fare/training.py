@@ -23,7 +23,8 @@ import numpy as np
 from sagemaker_runtime.algorithm import Columns, TrainingJob
 from sagemaker_runtime.engines.trees import Trees, from_estimator
 from sagemaker_runtime.errors import ModelError, Stopped
-from taxi_fare import artifact, blocks, cleaning, evaluation, features, reading
+from sagemaker_runtime.threads import in_order
+from taxi_fare import artifact, blocks, cleaning, evaluation, features
 from taxi_fare.metrics import METRICS
 from taxi_fare.predictor import predict
 from taxi_fare.schema import FARE, INPUT
@@ -66,7 +67,7 @@ def train(job: TrainingJob) -> None:
     sample = blocks.matrix({name: values[some] for name, values in held_out.items()})
     estimator = _fitted(job, trips, sample, fares[some])
     model = artifact.to_serve(estimator, typical_fare)
-    predictions = blocks.in_order(partial(predict, model), blocks.cut(held_out))
+    predictions = in_order(partial(predict, model), blocks.cut(held_out))
     predicted = np.concatenate(list(predictions))
     results = evaluation.evaluate(fares, predicted, held_out)
     metrics = {name: results[name.removeprefix("validation:")] for name in METRICS}
@@ -117,10 +118,10 @@ def _rows(job: TrainingJob) -> tuple[Columns, Columns, cleaning.Report]:
     """
     Return the cleaned rows to fit on, those to validate on, and what cleaning did to the former.
     """
-    rows, report = cleaning.clean(reading.batches(job.channel("training")))
+    rows, report = cleaning.clean(job.rows("training"))
     print(*report.lines(), sep="\n")
     if "validation" in job.channels:
-        held_out, _ = cleaning.clean(reading.batches(job.channels["validation"]))
+        held_out, _ = cleaning.clean(job.rows("validation"))
         return rows, held_out, report
     parameters = job.hyperparameters
     return *cleaning.split(rows, parameters["validation_fraction"], parameters["seed"]), report

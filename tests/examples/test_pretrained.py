@@ -19,6 +19,7 @@ import pytest
 import skops.io
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -156,7 +157,7 @@ def test_an_estimator_of_trees_becomes_arrays(kit, tmp_path, suffix):
 def test_a_pickled_pipeline_becomes_skops(kit, tmp_path):
     """One that was fitted on a DataFrame is given one, where gaps in texts are NaN."""
     people = pd.DataFrame(PEOPLE).replace("", np.nan)
-    features = make_column_transformer((OneHotEncoder(), ["country"]), remainder="passthrough")
+    features = make_column_transformer((OneHotEncoder(), ["country"]), (SimpleImputer(), ["age"]))
     model = make_pipeline(features, LogisticRegression(max_iter=1000)).fit(people, ADULT)
     joblib.dump(model, kit.HERE.joinpath("model.joblib"))
     archive = Archive(kit, tmp_path, trust_pickle=True)

@@ -54,26 +54,46 @@ def begin(block: Block, wanted: Wanted) -> tuple[Layout, Block]:
 
     Raises InvalidValue and Malformed.
     """
-    text = block.text
-    end = first_row_end(text)
-    if not end:
-        if text[:1] == b'"' or b'"' in text:
-            raise not_csv(block)
+    first, end = first_row(block)
+    if not first:
         raise _blank(1)
+    text = block.text
     if end > LONGEST_FIRST_LINE:
         raise Malformed(
             f"the first line is longer than {LONGEST_FIRST_LINE >> 20} MB; expected "
             f"{listed(names_of(wanted.columns))}, or values for them, and each row on its line. "
             f"{layout.CURL}"
         )
-    line = text[:end].decode()
-    first = next(csv.reader(StringIO(line, newline=""), strict=True), [])
-    if not first:
-        raise _blank(1)
-    found = layout.of_first_line(first, line, end == len(text), wanted)
+    found = layout.of_first_line(first, text[:end].decode(), end == len(text), wanted)
     if found.names is None:
         return found, block
     return found, Block(text, block.line + lines_in(text[:end]), block.is_plain, end)
+
+
+def first_row(block: Block) -> tuple[list[str], int]:
+    """
+    Return the fields of the first row, none of a blank line or one that is too long, and where it
+    ends; raises Malformed.
+    """
+    end = first_row_end(block.text)
+    if not end:
+        raise not_csv(block)
+    if end > LONGEST_FIRST_LINE:
+        return [""], end
+    return _fields(block.text[:end].decode()), end
+
+
+def without_blank_start(block: Block) -> Block:
+    """
+    Take blank lines off the beginning.
+    """
+    text = block.text.lstrip(b"\r\n")
+    skipped = lines_in(block.text[: len(block.text) - len(text)])
+    return Block(text, block.line + skipped, block.is_plain)
+
+
+def _fields(line: str) -> list[str]:
+    return next(csv.reader(StringIO(line, newline=""), strict=True), [])
 
 
 def parse(block: Block, found: Layout, row: int, skip_blank: bool = False) -> Columns:
@@ -131,8 +151,7 @@ def _explain(block: Block, found: Layout, error: InvalidValue) -> None:
     Raise a better error than one on the first row's values, if that row is not one of values.
     """
     line = block.text[: first_row_end(block.text)].decode()
-    first = next(csv.reader(StringIO(line, newline=""), strict=True), [])
-    better = layout.headerless_fault(first, line, found.wanted)
+    better = layout.headerless_fault(_fields(line), line, found.wanted)
     if better is not None:
         raise better from error
 

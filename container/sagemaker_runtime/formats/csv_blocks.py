@@ -106,6 +106,20 @@ def lines_in(text: bytes) -> int:
     return ends
 
 
+def lines_of_longest_field(block: Block, rows: int) -> int:
+    """
+    Return over how many lines the longest field of a block of ``rows`` goes.
+    """
+    text = block.rows()
+    if b'"' not in text or lines_in(text) <= rows:
+        return 1
+    codes = np.frombuffer(text, np.uint8)
+    quotes = np.flatnonzero(codes == _QUOTE)
+    feeds = np.searchsorted(np.flatnonzero(codes == _LINE_FEED), quotes)
+    closed = len(quotes) // 2 * 2
+    return 1 + int(np.max(feeds[1:closed:2] - feeds[0:closed:2], initial=0))
+
+
 def not_csv(block: Block) -> Malformed:
     """
     Return what is wrong with a block that Python's csv refuses.

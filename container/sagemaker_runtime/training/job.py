@@ -2,12 +2,14 @@
 What an algorithm's ``train`` is given.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sagemaker_runtime.errors import DataError
+from sagemaker_runtime.errors import AlgorithmError, DataError
+from sagemaker_runtime.formats.schema import Columns
+from sagemaker_runtime.formats.table import Table
 from sagemaker_runtime.training.cluster import Cluster
 
 
@@ -23,7 +25,8 @@ class TrainingJob:
     ``train`` returns and the model has answered the example of ``INPUT``; files in ``output_dir``
     reach output.tar.gz. ``metric(name, value)`` prints the line that SageMaker's metric definitions
     catch. ``stopping()`` turns true when the platform asks the job to end: return soon, with a
-    valid model or by raising ``errors.Stopped``. ``cluster`` names the job's hosts.
+    valid model or by raising ``errors.Stopped``. ``cluster`` names the job's hosts. ``input`` is
+    the algorithm's INPUT, whose columns ``rows`` reads.
     """
 
     hyperparameters: Mapping[str, Any]
@@ -34,6 +37,7 @@ class TrainingJob:
     stopping: Callable[[], bool]
     platform_hyperparameters: Mapping[str, str] = field(default_factory=dict)
     cluster: Cluster = field(default_factory=Cluster)
+    input: object = None
 
     def channel(self, name: str) -> Path:
         """
@@ -47,3 +51,20 @@ class TrainingJob:
                 f'Give it one: fit({{"{name}": "s3://bucket/folder/"}}).'
             )
         return self.channels[name]
+
+    def rows(self, name: str) -> Iterator[Columns]:
+        """
+        Read the rows of a channel, from CSV, gzipped CSV and Parquet: the label and the features of
+        INPUT, some rows at a time.
+
+        Raises DataError when the job has no such channel, or with file, row, column and value of
+        what is wrong in its files; AlgorithmError when INPUT is not a Table.
+        """
+        if not isinstance(self.input, Table):
+            raise AlgorithmError(
+                f"job.rows reads the columns of a Table, and INPUT is {type(self.input).__name__}; "
+                f'read the files below job.channel("{name}") instead.'
+            )
+        from sagemaker_runtime.training import tables  # pyarrow, which serving does without
+
+        return tables.read(self.channel(name), self.input)

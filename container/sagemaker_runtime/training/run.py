@@ -79,6 +79,7 @@ def run(
                 metric=metric_lines.report,
                 stopping=lambda: bool(stops),
                 cluster=cluster,
+                input=algorithm.input,
             )
         )
         if unread := folders.unread():

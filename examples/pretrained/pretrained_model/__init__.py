@@ -16,9 +16,9 @@ HERE = Path(__file__).parent
 # A pickle or joblib file runs whatever code stands in it while it is loaded. True says that you
 # trust the one in this folder as you trust your own code; see README.md.
 TRUST_PICKLE = False
-# The types that a skops file may hold beyond those that skops itself trusts; these two are nodes of
-# trees, which run nothing.
+# The types that a skops file may hold beyond those that skops itself trusts; these run nothing.
 TRUST_TYPES: tuple[str, ...] = (
+    "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 )

@@ -34,7 +34,7 @@ def train(job):
 def load(model_dir):
     import skops.io
 
-    return skops.io.load(model_dir / "model.skops")
+    return skops.io.load(model_dir / "model.skops", trusted=["numpy.dtype"])
 
 
 def predict(model, columns):
