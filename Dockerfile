@@ -37,8 +37,11 @@ COPY requirements.txt /tmp/
 RUN python3 -m pip --python /opt/venv/bin/python3 install --no-cache-dir --no-compile \
         --only-binary :all: --require-hashes --requirement /tmp/requirements.txt
 
-# 130 MB that nothing imports when training or serving: these packages' own tests, what compilers
-# read of them, pyarrow's network protocol Flight and what its wheel holds three times for linkers. Packages that you add stay whole.
+# 160 MB that nothing uses when training or serving: these packages' own tests, what compilers read
+# of them, pyarrow's network protocol Flight and what its wheel holds three times for linkers, the
+# compiled twins of fontTools' Python files, and what botocore knows of AWS's services beside S3 and
+# those that give credentials (where your algorithm calls others, take out the last find). Packages
+# that you add stay whole.
 # Bytecode is never compared with its source: file times do not survive every way of copying an
 # image, and with a read-only root or another user id it could not be written again.
 RUN for package in fontTools gevent greenlet matplotlib mpl_toolkits numpy onnxruntime pandas \
@@ -53,6 +56,9 @@ RUN for package in fontTools gevent greenlet matplotlib mpl_toolkits numpy onnxr
     && rm -rf /opt/venv/lib/python3*/site-packages/pyarrow/*flight* \
         /opt/venv/lib/python3*/site-packages/pyarrow/libarrow_python*.so \
         /opt/venv/lib/python3*/site-packages/pyarrow/libarrow_python*.so.*.* \
+    && find /opt/venv/lib/python3*/site-packages/fontTools -name '*.so' -delete \
+    && find /opt/venv/lib/python3*/site-packages/botocore/data -mindepth 1 -maxdepth 1 -type d \
+        ! -name s3 ! -name sts ! -name 'sso*' ! -name signin -exec rm -r '{}' + \
     && /opt/venv/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 

@@ -122,7 +122,7 @@ class Invocations:
             rows, content = work()
         if isinstance(content, bytes):
             log(call, 200, rows=rows, bytes=size)
-            return complete(call, content, answer_type)
+            return complete(call, content, getattr(content, "media_type", answer_type))
         stream = Stream(call, content, self._timeout_s, rows, size)
         return Answer(stream, headers(call, answer_type, None))
 

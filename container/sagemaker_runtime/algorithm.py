@@ -117,10 +117,11 @@ class Reader(Protocol):
         Return how many rows a piece has, None when it is not made of rows.
         """
 
-    def example(self, rows: int = 1) -> tuple[str, bytes]:
+    def example(self, rows: int = 1) -> tuple[str, bytes] | None:
         """
         Return the media type and the body of a good request, in UTF-8 where it is text and with
-        that number of rows where it has rows: what the self-test sends.
+        that number of rows where it has rows: what the self-test sends. None: there is nothing to
+        send, and the model is only loaded.
         """
 
 
@@ -141,6 +142,7 @@ class Writer(Protocol):
         """
         Write an answer from what ``predict`` returned for each piece of the body, beside the
         number of the piece's rows (None without rows); an iterator is sent as it comes, and closed.
+        Bytes that have a ``media_type`` are sent under that one.
 
         Raises AlgorithmError for what cannot be written.
         """

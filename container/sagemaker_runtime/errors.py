@@ -78,6 +78,12 @@ class ModelError(JobError):
     exit_code = ExitCode.BAD_MODEL
 
 
+class NoServingCode(ModelError):
+    """
+    The model has no code yet that serves it; a job that only trains is fine.
+    """
+
+
 class ChildDied(JobError):
     """
     nginx or gunicorn ended although nobody asked it to.

@@ -73,7 +73,7 @@ def verify(
             f"the model cannot be served: {reason}. It was not published; load and predict must "
             "work in a fresh process."
         )
-    print(f"the model answers the example when loaded in a fresh process ({seconds:.1f} s)")
+    print(f"the model was tried in a fresh process, as serve will load it ({seconds:.1f} s)")
 
 
 def _deadline(ordinary: float, stops: Sequence[float]) -> float:
