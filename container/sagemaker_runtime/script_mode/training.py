@@ -71,7 +71,7 @@ def _run(program: str, work: Path, job: TrainingJob, paths: Paths, given: Given)
     before = _files(paths.model)
     print(f"running {program} {' '.join(given.arguments)}".rstrip(), flush=True)
     status, error = _watched([interpreter, program, *given.arguments], work, environ, job.stopping)
-    # Scripts that name /opt/ml/model themselves.
+    # Scripts that name the platform's folder for the model themselves.
     for file in _files(paths.model) - before:
         target = job.model_dir / file
         target.parent.mkdir(parents=True, exist_ok=True)
