@@ -7,7 +7,7 @@ usage() {
 Usage: ./new.sh NAME [--from data.csv --target COLUMN] [--task KIND] [--keep-sample] [--yes]
 
 Makes container/NAME/, a working algorithm to start from, with its test, an example request and
-data to try it with, and takes away the present one with its tests, requests and data.
+data to try it with, and removes the present one with its tests, requests and data.
 
 With --from, it predicts COLUMN of a CSV file with a header from the other columns: they are
 declared by their names and values, and a model of scikit-learn is trained on them. Without, it
@@ -18,7 +18,7 @@ Options:
   --target COLUMN  the column to predict
   --task KIND      regression or classification (default: by the target's values)
   --keep-sample    leave the present algorithm where it is; the new one's data go to local_test/NAME
-  --yes            take it away without asking
+  --yes            remove it without asking
 
 Environment:
   PYTHON   the Python to use, 3.11 or newer (default: the newest found on PATH)

@@ -80,6 +80,8 @@ def read(path: Path, target: str) -> Csv:
 
 
 def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    if not path.name.endswith((".csv", ".csv.gz")):
+        raise Refused(f"{path.name} is not read in training; expected a name such as data.csv")
     try:
         opened = gzip.open if path.suffix == ".gz" else open
         with opened(path, "rt", encoding="utf-8-sig", newline="") as file:

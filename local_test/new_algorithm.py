@@ -34,7 +34,7 @@ TEXTS = "The words of this file are those that the algorithm knows.\nReplace it 
 class Plan:
     """
     What is to be done: ``files`` by path with their content, ``copies`` by path with theirs,
-    ``gone`` files and folders.
+    ``gone`` what to remove.
     """
 
     files: dict[Path, str]
@@ -107,8 +107,8 @@ def check_git(touched: Iterable[Path]) -> None:
     ]
     if dirty:
         raise Refused(
-            f"git has not got these changes yet: {', '.join(dirty[:5])}"
-            f"{' and more' if len(dirty) > 5 else ''}. Commit them first, so that nothing is lost: "
+            f"these changes are not committed: {', '.join(dirty[:5])}"
+            f"{' and more' if len(dirty) > 5 else ''}. Commit them first: "
             "git add --all && git commit"
         )
 
@@ -140,7 +140,7 @@ def sample() -> list[Path]:
 
 def plan(given: argparse.Namespace) -> Plan:
     """
-    Work out what to write and to take away; raises Refused.
+    Work out what to write and to remove; raises Refused.
     """
     name, home = given.name, LOCAL / "test_dir"
     payloads = LOCAL
@@ -163,7 +163,7 @@ def plan(given: argparse.Namespace) -> Plan:
             raise Refused(f"{given.target!r} holds no numbers; expected --task classification")
         facts |= rendering.facts_of(table, classes)
         request = rendering.request_of(table)
-        # Read now: it may lie in what is taken away.
+        # Read now: it may lie in what is removed.
         copies[data / given.table.name] = given.table.read_bytes()
         print(f"{'classification' if classes else 'regression'} of {given.target}, from:")
         if classes and table.label.kind == "number" and not given.task:
@@ -231,9 +231,9 @@ def carry_out(todo: Plan) -> None:
 
 def agreed(gone: list[Path]) -> bool:
     """
-    Ask whether the files may be taken away.
+    Ask whether the files may be removed.
     """
-    print("This takes away:", *(f"  {path.relative_to(TOP)}" for path in gone), sep="\n")
+    print("This removes:", *(f"  {path.relative_to(TOP)}" for path in gone), sep="\n")
     try:
         return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:

@@ -53,7 +53,7 @@ if [ -z "$file" ]; then
   curl --silent --output "$scratch/answer" --max-time 10 "$url/ping" \
     || fail "nothing answers at $url; start the server: local_test/serve-local.sh IMAGE"
   example "$scratch/example" \
-    || fail "the algorithm's example could not be had (the reason stands above); name a file"
+    || fail "the algorithm's example could not be read (the reason stands above); name a file"
   content_type=$(head -n 1 "$scratch/example")
   file=$scratch/request
   tail -n +2 "$scratch/example" >"$file"

@@ -19,7 +19,7 @@ PAGE = (TOP / "docs/bring-your-own.md").read_text(encoding="utf-8")
 # The whole suite, with its container part, takes some minutes on two processors.
 WHOLE_S, PART_S = 2400, 900
 # What does not change with the algorithm is tested once, in the clone where everything is.
-PART = ("tests/template", "tests/notebooks", "tests/runtime")
+PART = ("tests/template", "tests/notebooks", "tests/runtime/test_algorithm.py")
 
 
 def shell(folder: Path, script: str, **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -218,6 +218,7 @@ def test_the_five_steps_by_hand(project):
         ("houses --from {houses} --target built", "is a timestamp"),
         ("houses --from {houses} --target town --task regression", "--task classification"),
         ("houses --from missing.csv --target price", "missing.csv cannot be read"),
+        ("houses --from Dockerfile --target price", "a name such as data.csv"),
         ("My-Model", "such as my_model"),
         ("class", "small letters"),
         (ALGORITHM, f"a folder container/{ALGORITHM}/ already"),

@@ -4,6 +4,9 @@ Channels and training files: what is read, and what is refused with which words.
 
 import gzip
 import re
+import tarfile
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rides import INPUT
-from sagemaker_runtime.errors import DataError
+from sagemaker_runtime.algorithm import Column, Table, TrainingJob
+from sagemaker_runtime.errors import AlgorithmError, DataError
 from sagemaker_runtime.formats.columns import join
 from sagemaker_runtime.training import tables
 from sagemaker_runtime.training.channels import data_files
@@ -313,3 +317,137 @@ def test_real_trips_are_read(channel):
     np.testing.assert_array_equal(
         columns["dropoff_latitude"], np.array([r[5] for r in rows], float)
     )
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])
+@pytest.mark.parametrize("content", [(), (HEADER,)], ids=["no byte", "header alone"])
+def test_parts_without_rows_are_passed_over(channel, capsys, name, content):
+    """Empty parts, such as Spark writes, get a line in the log; a channel of them is refused."""
+    if name.endswith(".parquet") and content:
+        pq.write_table(table().slice(0, 0), channel / name)
+    else:
+        put(channel, *content, name=name)
+        if not content:
+            (channel / name).write_bytes(b"")
+    assert refusal(channel).startswith("Channel training holds no rows in 1 file; expected")
+    put(channel, HEADER, ROW, name="z.csv")
+    assert len(read(channel)["fare_amount"]) == 1
+    assert f"training/{name} holds no rows: passed over" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("blocks", [1, 600])
+def test_an_unclosed_quote_is_placed_where_it_opens(channel, blocks):
+    """A quote that is never closed never swallows rows: its line is named, in files of any size."""
+    rows = [f"{n}{ROW}" for n in range(100 * blocks)]
+    put(channel, HEADER, *rows[:70], '"' + ROW, *rows[70:])
+    assert "training/part.csv: line 72 is not CSV: a quote opens there" in refusal(channel)
+    put(channel, HEADER, *rows[:70], '"' + ROW, *rows[70:], '"k",' + ROW.removeprefix("k,"))
+    assert "training/part.csv: line 72 is not CSV: a quote opens there" in refusal(channel)
+
+
+def test_a_field_over_many_lines_gets_a_word(channel, capsys):
+    """A quote that another one closes far below is lawful, and said in the log."""
+    put(channel, HEADER, ROW, '"' + ROW, *[ROW] * 200, '",' + ROW.removeprefix("k,"))
+    assert len(read(channel)["fare_amount"]) == 2
+    assert "has a field of 202 lines between rows 1 and 2: is a quote missing?" in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize("rows", [10, 40_000])
+def test_quoted_line_ends_are_read_whatever_the_size(channel, rows):
+    """A line end in quotes belongs to its field, in small files and in those of many blocks."""
+    put(channel, HEADER, *['"k\n\n",' + ROW.removeprefix("k,")] * rows)
+    assert len(read(channel)["fare_amount"]) == rows
+
+
+def test_parts_without_a_header_take_the_order_that_a_sibling_states(channel):
+    """Pick-up and drop-off are not exchanged because a part lacks its header."""
+    names = HEADER.split(",")
+    order = [names[0], names[1], names[2], names[5], names[6], names[3], names[4], names[7]]
+    cells = dict(zip(names, ROW.split(","), strict=True))
+    moved = ",".join(cells[name] for name in order)
+    put(channel, moved, name="a.csv")
+    put(channel, ",".join(order), moved, name="b.csv")
+    columns = read(channel)
+    assert columns["pickup_longitude"].tolist() == [-74.014833] * 2
+    put(channel, moved.removeprefix("k,"), name="c.csv.gz")
+    assert refusal(channel) == (
+        "training/c.csv.gz: has 7 columns and no header, while training/b.csv states the order "
+        f"{', '.join(order)}. Write a header into each file."
+    )
+
+
+def test_a_misleading_first_line_is_called_what_it_is(channel):
+    """Another separator and names that are not known are said, with what to do."""
+    put(channel, HEADER.replace(",", ";"), ROW.replace(",", ";"))
+    assert "the fields of the first line are separated by semicolons" in refusal(channel)
+    put(channel, HEADER.upper(), ROW)
+    message = refusal(channel)
+    assert "none of its names is known: KEY, FARE_AMOUNT" in message
+    assert "remove" not in message
+
+
+def test_a_tar_archive_is_called_that(channel):
+    """An archive of files under a name for one is refused in words."""
+    path = channel / "part.csv.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(__file__, "trips.csv")
+    assert "part.csv.gz: is a tar archive inside; unpack it" in refusal(channel)
+
+
+def test_parquet_of_other_types_with_the_same_meaning_is_read(channel):
+    """Dictionaries, dates, decimals and large texts are only stored otherwise."""
+    times = pa.array(["2014-02-25 12:17:09 UTC", "2013-01-01"])
+    for stored in (times.dictionary_encode(), times.cast(pa.large_string()),
+                   times.cast(pa.string_view())):  # fmt: skip
+        pq.write_table(table(pickup_datetime=stored), channel / "part.parquet")
+        assert read(channel)["pickup_datetime"].astype(str).tolist() == [
+            "2014-02-25T12:17:09", "2013-01-01T00:00:00"]  # fmt: skip
+    dates = pa.array([16126, 15706], pa.int32()).cast(pa.date32())
+    fares = pa.array([Decimal("8.50"), Decimal("57.33")])
+    pq.write_table(table(pickup_datetime=dates, fare_amount=fares), channel / "part.parquet")
+    columns = read(channel)
+    assert columns["pickup_datetime"].astype(str)[0] == "2014-02-25T00:00:00"
+    assert columns["fare_amount"].tolist() == [8.5, 57.33]
+    pq.write_table(table(fare_amount=[8.5, float("inf")]), channel / "part.parquet")
+    assert "fare_amount is inf in row 2; expected a number such as 8.5" in refusal(channel)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_every_kind_is_read(channel, suffix):
+    """Booleans, texts and lists of numbers come out of CSV and Parquet alike."""
+    things = Table(
+        Column("open", "boolean", "true"),
+        Column("name", "text", "Tom"),
+        Column("vector", "numbers", "[1, 2]", optional=True),
+        label=Column("sold", "boolean", "true", optional=True),
+    )
+    if suffix == "csv":
+        lines = ["open,name,vector,sold", *['true,NA,"[1, null]",0', "False,01067,,"] * 5_000]
+        put(channel, *lines)
+    else:
+        data = {
+            "open": pa.array([True, False] * 5_000),
+            "name": pa.array(["NA", "01067"] * 5_000),
+            "vector": pa.array([[1, None], None] * 5_000),
+            "sold": pa.array([False, None] * 5_000),
+        }
+        pq.write_table(pa.table(data), channel / "a.parquet")
+    columns = join(list(tables.read(channel, things)))
+    assert columns["open"].tolist() == [True, False] * 5_000
+    assert columns["name"].tolist() == ["NA", "01067"] * 5_000
+    np.testing.assert_array_equal(columns["sold"], [0.0, np.nan] * 5_000)
+    np.testing.assert_array_equal(columns["vector"][0], [1.0, np.nan])
+    assert len(columns["vector"][1]) == 0
+
+
+def test_a_job_reads_the_rows_of_its_table(channel, tmp_path):
+    """job.rows reads a channel by INPUT, and says so when INPUT is not a table."""
+    put(channel, HEADER, ROW)
+    job = TrainingJob({}, {"training": channel}, tmp_path, tmp_path, print, bool, input=INPUT)
+    assert next(job.rows("training"))["fare_amount"].tolist() == [8.5]
+    with pytest.raises(DataError, match="no channel 'validation'"):
+        job.rows("validation")
+    with pytest.raises(AlgorithmError, match=r"INPUT is str; read the files below job\.channel"):
+        replace(job, input="text").rows("training")

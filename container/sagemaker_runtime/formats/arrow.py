@@ -12,17 +12,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
-from sagemaker_runtime.formats.csv_blocks import Block
-from sagemaker_runtime.formats.schema import Column, Columns
+from sagemaker_runtime.formats.schema import Column
 from sagemaker_runtime.formats.values import (
     BLANKS,
     BOOLEANS,
     EARLIEST_MS,
     LATEST_MS,
     MISSING,
-    absent,
     dtype_of,
 )
 
@@ -36,86 +33,26 @@ SHORTEST = len("2014-02-25")
 TO_SECONDS = len("2014-02-25 12:17:00")
 LONGEST = 1000  # pyarrow fails on a slice without an end
 
-_MISSING = pa.array(sorted(MISSING))
-_WORDS = pa.array([word for word in BOOLEANS if isinstance(word, str)])
-_TRUTHS = np.array([BOOLEANS[word] for word in _WORDS.to_pylist()])
+_WORDS = [word for word in BOOLEANS if isinstance(word, str)]
+_TRUTHS = np.array([BOOLEANS[word] for word in _WORDS])
+
+
+def _strings(words: Sequence[str]) -> pa.Array:
+    # Not pa.array, which imports pandas: 0.3 s.
+    ends = np.cumsum([0, *map(len, words)], dtype=np.int32)
+    return pa.StringArray.from_buffers(
+        len(words), pa.py_buffer(ends.tobytes()), pa.py_buffer("".join(words).encode())
+    )
+
+
+_DTYPES = {pa.float64(): np.float64, pa.int64(): np.int64, pa.int32(): np.int32}
+_WORD_ARRAY, _NULL_ARRAY = _strings(_WORDS), _strings(sorted(MISSING))
 
 
 class Unsure(Exception):
     """
     Something may break a rule, or is only for ``values.convert`` to read.
     """
-
-
-def parse_csv(
-    block: Block, width: int, places: Sequence[tuple[Column, int | None]], skip_blank: bool
-) -> Columns:
-    """
-    Read rows of CSV that have ``width`` fields; ``places`` tells where each column stands, None for
-    one that does not.
-
-    Raises Unsure.
-    """
-    if width == 1 and not skip_blank and _has_blank(block):
-        raise Unsure
-    text = pa.py_buffer(block.text).slice(block.start)
-    try:
-        try:
-            table = _table(text, width, places, skip_blank, "number")
-        except pa.ArrowInvalid:  # a number with blanks around it, for one
-            table = _table(text, width, places, skip_blank)
-        return {
-            column.name: absent(column, table.num_rows)
-            if at is None
-            else _from_csv(column, table[str(at)].combine_chunks())
-            for column, at in places
-        }
-    except pa.ArrowInvalid as error:
-        raise Unsure from error
-
-
-def _has_blank(block: Block) -> bool:
-    text = block.rows()
-    return any(ends in text for ends in (b"\n\n", b"\n\r", b"\r\r")) or text[:1] in (b"\r", b"\n")
-
-
-def _table(
-    text: pa.Buffer,
-    width: int,
-    places: Sequence[tuple[Column, int | None]],
-    skip_blank: bool,
-    typed: str = "",
-) -> pa.Table:
-    types = {
-        str(at): pa.float64() if column.kind == typed else pa.string()
-        for column, at in places
-        if at is not None
-    }
-    return pyarrow.csv.read_csv(
-        text,
-        pyarrow.csv.ReadOptions(
-            column_names=[str(at) for at in range(width)],
-            block_size=text.size + 1,
-            use_threads=False,
-        ),
-        pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=skip_blank),
-        pyarrow.csv.ConvertOptions(
-            # One of them at least: without any, pyarrow would read all.
-            include_columns=list(types) or ["0"],
-            column_types=types,
-            check_utf8=False,  # of the whole block it is checked
-            null_values=_MISSING.to_pylist(),
-            strings_can_be_null=False,
-        ),
-    )
-
-
-def _from_csv(column: Column, values: pa.Array) -> np.ndarray:
-    array = from_arrow(column, values)
-    is_parsed = pa.types.is_floating(values.type)
-    if is_parsed and np.count_nonzero(np.isnan(array)) != values.null_count:
-        raise Unsure  # a spelling of NaN that only this parser takes
-    return array
 
 
 def from_arrow(column: Column, array: pa.Array) -> np.ndarray:
@@ -169,9 +106,9 @@ def _without_missing(column: Column, texts: pa.Array) -> pa.Array:
     Trim texts, and make nulls of those that are missing.
     """
     texts = pc.utf8_trim(texts, BLANKS)
-    gone = pc.is_in(texts, _MISSING)
+    gone = pc.is_in(texts, _NULL_ARRAY)
     if gone.true_count:
-        texts = pc.if_else(gone, pa.scalar(None, pa.string()), texts)
+        texts = pc.if_else(gone, pa.nulls(len(texts), pa.string()), texts)
     return _checked(column, texts)
 
 
@@ -189,14 +126,22 @@ def _numbers(column: Column, values: pa.Array) -> np.ndarray:
 
 
 def _array(values: pa.Array, missing: float) -> np.ndarray:
-    # Not to_numpy, which imports pandas: 0.3 s. Filling in missing values does so, too.
-    return np.from_dlpack(values.fill_null(missing) if values.null_count else values)
+    """
+    Return an array of numbers, ``missing`` in the place of null.
+    """
+    # Not to_numpy or fill_null, which import pandas: 0.3 s.
+    if not values.null_count:
+        return np.from_dlpack(values)
+    start = values.offset
+    array = np.frombuffer(values.buffers()[1], _DTYPES[values.type])[start : start + len(values)]
+    gone = np.from_dlpack(values.is_null().cast(pa.uint8())) == 1
+    return np.where(gone, np.array(missing, array.dtype), array)
 
 
 def _booleans(column: Column, values: pa.Array) -> np.ndarray:
     if pa.types.is_string(values.type):
         texts = _without_missing(column, values)
-        found = pc.index_in(texts, _WORDS)
+        found = pc.index_in(texts, _WORD_ARRAY)
         if found.null_count != texts.null_count:
             raise Unsure
         truths = _TRUTHS[_array(found, 0)]
@@ -207,7 +152,8 @@ def _booleans(column: Column, values: pa.Array) -> np.ndarray:
         if not np.isin(truths, (0.0, 1.0)).all():
             raise Unsure
     if texts.null_count:
-        truths = np.where(_array(texts.is_null().cast(pa.uint8()), 0), np.nan, truths)
+        gone = np.from_dlpack(texts.is_null().cast(pa.uint8())) == 1
+        truths = np.where(gone, np.nan, truths)
     return truths.astype(dtype_of(column))
 
 
@@ -244,10 +190,8 @@ def _times_of_texts(column: Column, texts: pa.Array) -> pa.Array:
 
 def _since_1970(milliseconds: pa.Array) -> pa.Array:
     milliseconds = milliseconds.cast(pa.int64())
-    within = pc.and_(
-        pc.less_equal(EARLIEST_MS, milliseconds), pc.less_equal(milliseconds, LATEST_MS)
-    )
-    if pc.all(within).as_py() is False:
+    bounds = pc.min_max(milliseconds).as_py()
+    if bounds["min"] is not None and not EARLIEST_MS <= bounds["min"] <= bounds["max"] <= LATEST_MS:
         raise Unsure
     times = milliseconds.cast(pa.timestamp("ms"))
     return pc.floor_temporal(times, unit="second").cast(pa.timestamp("s"))
@@ -280,11 +224,13 @@ def _any(texts: pa.Array) -> pa.Array:
 def _texts(column: Column, values: pa.Array) -> np.ndarray:
     if not pa.types.is_string(values.type):
         values = values.cast(pa.string())
-    texts = values.fill_null("") if values.null_count else values
-    if not column.optional and pc.any(pc.equal(texts, "")).as_py():
+    texts = values.to_pylist()
+    if values.null_count:
+        texts = [text or "" for text in texts]
+    if not column.optional and not all(texts):
         raise Unsure
     array = np.empty(len(texts), "object")
-    array[:] = texts.to_pylist()
+    array[:] = texts
     return array
 
 

@@ -14,15 +14,15 @@ from sagemaker_runtime.formats import layout
 from sagemaker_runtime.formats.columns import join
 from sagemaker_runtime.formats.csv_blocks import Block, blocks, first_row_end, lines_in, not_csv
 from sagemaker_runtime.formats.layout import Layout, Wanted
-from sagemaker_runtime.formats.messages import counted, listed, names_of
+from sagemaker_runtime.formats.messages import counted
 from sagemaker_runtime.formats.schema import Columns
 from sagemaker_runtime.formats.values import absent, convert
 
 # Smaller blocks are read by Python: for so few rows, pyarrow's preparations take longer.
 SMALL = 16 << 10
 
-# A longer first line is refused: whatever is looked for among its names takes time for each.
-LONGEST_FIRST_LINE = 1 << 20
+# More fields in the first line are refused: whatever is looked for among names takes time for each.
+MOST_FIELDS = 100_000
 
 # Rows that are held as Python objects at a time.
 ROWS_AT_ONCE = 8192
@@ -58,12 +58,6 @@ def begin(block: Block, wanted: Wanted) -> tuple[Layout, Block]:
     if not first:
         raise _blank(1)
     text = block.text
-    if end > LONGEST_FIRST_LINE:
-        raise Malformed(
-            f"the first line is longer than {LONGEST_FIRST_LINE >> 20} MB; expected "
-            f"{listed(names_of(wanted.columns))}, or values for them, and each row on its line. "
-            f"{layout.CURL}"
-        )
     found = layout.of_first_line(first, text[:end].decode(), end == len(text), wanted)
     if found.names is None:
         return found, block
@@ -72,15 +66,19 @@ def begin(block: Block, wanted: Wanted) -> tuple[Layout, Block]:
 
 def first_row(block: Block) -> tuple[list[str], int]:
     """
-    Return the fields of the first row, none of a blank line or one that is too long, and where it
-    ends; raises Malformed.
+    Return the fields of the first row, none of a blank line, and where it ends.
+
+    Raises Malformed for what is not CSV, and too many fields.
     """
     end = first_row_end(block.text)
     if not end:
         raise not_csv(block)
-    if end > LONGEST_FIRST_LINE:
-        return [""], end
-    return _fields(block.text[:end].decode()), end
+    line = block.text[:end]
+    if line.count(b",") >= MOST_FIELDS:
+        raise Malformed(
+            f"the first line has more than {MOST_FIELDS} commas; expected one row. {layout.CURL}"
+        )
+    return _fields(line.decode()), end
 
 
 def without_blank_start(block: Block) -> Block:
@@ -105,11 +103,12 @@ def parse(block: Block, found: Layout, row: int, skip_blank: bool = False) -> Co
     """
     if len(block.text) > SMALL and block.is_plain:
         # Not above: serving starts without it.
-        from sagemaker_runtime.formats import arrow
+        from sagemaker_runtime.formats.arrow import Unsure
+        from sagemaker_runtime.formats.arrow_csv import parse_csv
 
         try:
-            return arrow.parse_csv(block, found.width, found.places, skip_blank)
-        except arrow.Unsure:
+            return parse_csv(block, found.width, found.places, skip_blank)
+        except Unsure:
             pass
     rows = csv.reader(StringIO(block.rows().decode(), newline=""), strict=True)
     parts = []

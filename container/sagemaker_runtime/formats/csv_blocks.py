@@ -19,11 +19,8 @@ BLOCK = 1 << 20
 # as single fields.
 LONGEST_ROW = 16 << 20
 
-_FIELD = rb'(?:"[^"]*+(?:""[^"]*+)*+"|[^",\r\n][^,\r\n]*+|)'
-_END = rb"(?:\r\n|\n|\r)"
-_FIELDS = re.compile(rb"(?:%b,)*+" % _FIELD).match
-_ROW = re.compile(rb"(?:%b,)*+%b(?:%b|\Z)" % (_FIELD, _FIELD, _END)).match
-_ROWS = re.compile(rb"(?:(?:%b,)*+%b%b)*+" % (_FIELD, _FIELD, _END)).match
+# A field and what ends it. Not possessive: Python 3.11's quantifiers of that kind have defects.
+_field = re.compile(rb'(?:"[^"]*(?:""[^"]*)*"|[^",\r\n][^,\r\n]*|)(,|\r\n|\n|\r|\Z)').match
 
 _QUOTE, _LINE_FEED = ord('"'), ord("\n")
 _MAY_OPEN = np.zeros(256, bool)  # what may stand before an opening quote, and behind a closing one
@@ -91,8 +88,12 @@ def first_row_end(text: bytes) -> int:
     """
     Return where the first row ends, behind its line end; 0 when it is not lawful.
     """
-    found = _ROW(text)
-    return found.end() if found else 0
+    at = 0
+    while found := _field(text, at):
+        at = found.end()
+        if found[1] != b",":
+            return at
+    return 0
 
 
 def lines_in(text: bytes) -> int:
@@ -124,10 +125,10 @@ def not_csv(block: Block) -> Malformed:
     """
     Return what is wrong with a block that Python's csv refuses.
     """
-    text = block.rows()
-    done = _ROWS(text)
-    at = _FIELDS(text, done.end() if done else 0)
-    return _misquoted(block.line + lines_in(text[: at.end() if at else 0]))
+    text, bad = block.rows(), 0
+    while bad < len(text) and (found := _field(text, bad)):
+        bad = found.end()
+    return _misquoted(block.line + lines_in(text[:bad]))
 
 
 def _misquoted(line: int) -> Malformed:
@@ -138,7 +139,7 @@ def _misquoted(line: int) -> Malformed:
 
 
 def _too_long(text: bytes, line: int, quotes: bool) -> Malformed:
-    if quotes and b'"' in text and not _ROW(text):
+    if quotes and b'"' in text and not first_row_end(text):
         return not_csv(Block(text, line))
     return Malformed(
         f"line {line} is not a row: it is longer than {LONGEST_ROW >> 20} MB. End each row with "
@@ -157,8 +158,7 @@ def _cut(text: bytes, has_ended: bool, line: int, quotes: bool) -> tuple[int, bo
     if not _is_plain(codes, places):
         if has_ended:
             return len(text), False
-        found = _ROWS(text)
-        return found.end() if found else 0, False
+        return _last_row_end(text), False
     if has_ended:
         if len(places) % 2:
             raise _misquoted(line + lines_in(text[: places[-1]]))
@@ -167,6 +167,19 @@ def _cut(text: bytes, has_ended: bool, line: int, quotes: bool) -> tuple[int, bo
     while end and (before := int(np.searchsorted(places, end))) % 2:
         end = _line_end(text, int(places[before - 1]))
     return end, True
+
+
+def _last_row_end(text: bytes) -> int:
+    """
+    Return where the last row ends, read field by field; 0 when none does.
+    """
+    end = at = 0
+    while at < len(text) and (found := _field(text, at)):
+        at = found.end()
+        # A carriage return at the very end may be the first half of one.
+        if found[1] in (b"\r\n", b"\n") or (found[1] == b"\r" and at < len(text)):
+            end = at
+    return end
 
 
 def _line_end(text: bytes, end: int) -> int:

@@ -126,7 +126,7 @@ class Supervisor:
         Raise ChildDied for one that has ended.
         """
         for name, code in self._children.ended():
-            if name == "nginx" and self._nginx and not self._nginx.serves:
+            if name == "nginx" and code > 0 and self._nginx and not self._nginx.serves:
                 raise ChildDied(f"nginx refuses its configuration: {self._nginx.complaint()}")
             what = f"{meaning(name, code)} although nobody asked it to"
             if code == -signal.SIGKILL:
