@@ -149,7 +149,7 @@ def _legend(axes: Axes, most: int) -> None:
     none = Line2D([], [], linestyle="none")
     axes.legend(
         [none, *swatches],
-        ["1 trip ", *[""] * (LEVELS - 1), f" {most:,}"],
+        ["1 trip\N{NO-BREAK SPACE}", *[""] * (LEVELS - 1), f"\N{NO-BREAK SPACE}{most:,}"],
         ncols=LEVELS + 1,
         loc="upper right",
         bbox_to_anchor=(1, -0.13),
