@@ -19,11 +19,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "container"))
 
-from taxi_fare import cleaning, features, geography, reading
+from sagemaker_runtime.training import tables
+from taxi_fare import cleaning, features, geography
 from taxi_fare.estimator import make_estimator, precision, pull_outliers
 from taxi_fare.hyperparameters import HYPERPARAMETERS
 from taxi_fare.predictor import obey_rules
-from taxi_fare.schema import FARE
+from taxi_fare.schema import FARE, INPUT
 
 CORE_KM = 0.05
 
@@ -67,7 +68,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as channel:
         (Path(channel) / arguments.rows.name).symlink_to(arguments.rows.resolve())
-        columns, report = cleaning.clean(reading.batches(Path(channel)))
+        columns, report = cleaning.clean(tables.read(Path(channel), INPUT))
     print(*report.lines(), sep="\n")
     fares = columns[FARE.name]
     matrix = features.build(columns)

@@ -30,8 +30,9 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from sagemaker_runtime.engines.trees import Trees
-from taxi_fare import cleaning, features, reading
-from taxi_fare.schema import FARE
+from sagemaker_runtime.training import tables
+from taxi_fare import cleaning, features
+from taxi_fare.schema import FARE, INPUT
 
 TOP = Path(__file__).resolve().parent.parent
 SAMPLE = TOP / "local_test/test_dir/input/data/training"
@@ -176,7 +177,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="rounds (default: %(default)s)")
     arguments = parser.parse_args()
 
-    trips, _ = cleaning.clean(reading.batches(SAMPLE))
+    trips, _ = cleaning.clean(tables.read(SAMPLE, INPUT))
     matrix, fares = features.build(trips), trips[FARE.name]
     estimator = HistGradientBoostingRegressor(
         max_iter=arguments.trees, max_leaf_nodes=arguments.leaves, early_stopping=False

@@ -32,8 +32,10 @@ LONGEST_S = 4 * 3600
 READ = """\
 import sys
 from pathlib import Path
-from taxi_fare import blocks, reading
-blocks.matrix(blocks.join(reading.batches(Path(sys.argv[1]))))
+from sagemaker_runtime.training import tables
+from taxi_fare import blocks
+from taxi_fare.schema import INPUT
+blocks.matrix(blocks.join(tables.read(Path(sys.argv[1]), INPUT)))
 """
 CHOICES = """\
 from taxi_fare import HYPERPARAMETERS

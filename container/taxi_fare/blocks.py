@@ -2,39 +2,18 @@
 Work on many rows: block by block, on all processors, so that the working arrays stay small.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from math import ceil
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
 from sagemaker_runtime.algorithm import Columns
-from sagemaker_runtime.resources import cpus
+from sagemaker_runtime.threads import in_order
 from taxi_fare import features
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 # Of a block: enough to spread the cost of a call, few enough that the allocator keeps the memory of
 # its arrays for the next one.
 ROWS = 1 << 14
-
-
-def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """
-    Give ``work`` of each item in turn, computed in threads a few items ahead.
-    """
-    threads = ceil(cpus())
-    with ThreadPoolExecutor(threads) as pool:
-        ahead: deque[Future[Result]] = deque()
-        for item in items:
-            ahead.append(pool.submit(work, item))
-            if len(ahead) > threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
 
 
 def cut(columns: Columns) -> Iterator[Columns]:

@@ -14,7 +14,7 @@ INPUT = Table(
     Column("pickup_latitude", "number", "40.715937", optional=True),
     Column("dropoff_longitude", "number", "-74.003920", optional=True),
     Column("dropoff_latitude", "number", "40.725517", optional=True),
-    Column("passenger_count", "number", "1", optional=True),
+    Column("passenger_count", "number", "1", optional=True, omittable=True),
     label=FARE,
     ignored=(KEY,),
 )

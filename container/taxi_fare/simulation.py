@@ -75,7 +75,7 @@ _FITTED: dict[str, Any] = json.loads(Path(__file__).with_suffix(".json").read_te
 
 def simulate(rows: int, seed: int) -> Columns:
     """
-    Return trips as ``reading.batches`` does, in one piece: the fare and the features, dirty rows
+    Return trips as ``job.rows`` does, in one piece: the fare and the features, dirty rows
     included.
 
     The same rows and seed give the same trips.

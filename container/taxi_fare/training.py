@@ -23,7 +23,8 @@ import numpy as np
 from sagemaker_runtime.algorithm import Columns, TrainingJob
 from sagemaker_runtime.engines.trees import Trees
 from sagemaker_runtime.errors import ModelError, Stopped
-from taxi_fare import artifact, blocks, cleaning, evaluation, reading
+from sagemaker_runtime.threads import in_order
+from taxi_fare import artifact, blocks, cleaning, evaluation
 from taxi_fare.metrics import METRICS
 from taxi_fare.predictor import predict
 from taxi_fare.schema import FARE, INPUT
@@ -65,13 +66,13 @@ def train(job: TrainingJob) -> None:
     sample = blocks.matrix({name: values[some] for name, values in held_out.items()})
     estimator = _fitted(job, trips, sample, fares[some])
     model = artifact.to_serve(estimator, typical_fare)
-    predictions = blocks.in_order(partial(predict, model), blocks.cut(held_out))
+    predictions = in_order(partial(predict, model), blocks.cut(held_out))
     predicted = np.concatenate(list(predictions))
     results = evaluation.evaluate(fares, predicted, held_out)
     metrics = {name: results[name.removeprefix("validation:")] for name in METRICS}
 
     facts |= {
-        "Training data (SHA-256)": _fingerprint(job.channels),
+        "Training data (SHA-256)": _fingerprint(_used(job)),
         "Code revision": os.environ.get("CODE_REVISION", "unknown"),
     }
     metadata = {
@@ -118,10 +119,10 @@ def _rows(job: TrainingJob) -> tuple[Columns, Columns, cleaning.Report]:
     """
     Return the cleaned rows to fit on, those to validate on, and what cleaning did to the former.
     """
-    rows, report = cleaning.clean(reading.batches(job.channel("training")))
+    rows, report = cleaning.clean(job.rows("training"))
     print(*report.lines(), sep="\n")
     if "validation" in job.channels:
-        held_out, _ = cleaning.clean(reading.batches(job.channels["validation"]))
+        held_out, _ = cleaning.clean(job.rows("validation"))
         return rows, held_out, report
     parameters = job.hyperparameters
     return *cleaning.split(rows, parameters["validation_fraction"], parameters["seed"]), report
@@ -178,9 +179,17 @@ def _verify(served: np.ndarray, trained: np.ndarray) -> None:
         )
 
 
+def _used(job: TrainingJob) -> dict[str, Path]:
+    """
+    Return the channels that the model and its figures are made of.
+    """
+    names = [name for name in ("training", "validation") if name in job.channels]
+    return {name: job.channels[name] for name in names}
+
+
 def _fingerprint(channels: Mapping[str, Path]) -> str:
     """
-    Return the SHA-256 of the names and contents of all the channels' files, in order.
+    Return the SHA-256 of the names and contents of the channels' files, in order.
     """
     total = hashlib.sha256()
     for name, folder in sorted(channels.items()):

@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression
 import taxi_fare
 from project import TOP
 from sagemaker_runtime.engines.trees import Trees
-from sagemaker_runtime.errors import ModelError
+from sagemaker_runtime.errors import InvalidValue, ModelError
 from sagemaker_runtime.formats.values import examples
 from taxi_fare import artifact, features, geography, simulation, training
 from taxi_fare.cleaning import clean
@@ -92,9 +92,27 @@ def test_swapped_coordinates_are_put_right(model):
     assert taxi_fare.predict(model, swapped) == taxi_fare.predict(model, trip())
 
 
-def test_an_unknown_number_of_passengers_is_fine(model):
-    """A fare does not need it."""
-    assert taxi_fare.predict(model, trip(passenger_count=np.nan))[0] >= FLAG_FALL
+@pytest.mark.parametrize("rows", [1, 50])
+@pytest.mark.parametrize("passengers", [np.nan, -1.0, 7.0, 208.0])
+def test_impossible_passengers_count_as_the_usual_one(model, trips, passengers, rows):
+    """What training repairs, requests are forgiven: the fare is that of one passenger."""
+    some = {name: values[:rows] for name, values in trips.items()}
+    odd, one = (some | {"passenger_count": np.full(rows, number)} for number in (passengers, 1.0))
+    np.testing.assert_array_equal(taxi_fare.predict(model, odd), taxi_fare.predict(model, one))
+
+
+@pytest.mark.parametrize("rows", [2, 50])
+@pytest.mark.parametrize(
+    "when", ["2001-01-01T00:00:08", "2007-12-31T23:59:59", "2041-11-15T02:57:16"]
+)
+def test_a_time_that_training_drops_is_refused(model, trips, when, rows):
+    """No model has learned from a recorder's wrong clock, so none is asked about it."""
+    pickup = trips["pickup_datetime"][:rows].copy()
+    pickup[1] = when
+    some = {name: values[:rows] for name, values in trips.items()}
+    with pytest.raises(InvalidValue, match=f"pickup_datetime is {when}; expected") as refused:
+        taxi_fare.predict(model, some | {"pickup_datetime": pickup})
+    assert (refused.value.row, refused.value.column) == (2, "pickup_datetime")
 
 
 def test_one_row_and_many_give_the_same(model, trips):

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from project import SAMPLE
+from sagemaker_runtime.training import tables
 from taxi_fare import blocks, geography
 from taxi_fare.cleaning import clean
-from taxi_fare.reading import batches
+from taxi_fare.schema import INPUT
 from taxi_fare.simulation import main, simulate
 
 ROWS = 40_000
@@ -37,7 +38,7 @@ def test_a_file_says_what_simulate_returns(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         main(["--rows", "3000", "--seed", "5", "--out", str(folder / name)])
-        columns = blocks.join(batches(folder))
+        columns = blocks.join(tables.read(folder, INPUT))
         for column, values in simulate(3000, seed=5).items():
             np.testing.assert_array_equal(columns[column], values)
 
@@ -157,6 +158,6 @@ def test_times_follow_the_city(trips):
 def test_the_sample_is_small_and_useful():
     """The files in the repository read and clean like any channel, and hold under 1.5 MB."""
     assert sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file()) < 1_500_000
-    _, report = clean(batches(SAMPLE))
+    _, report = clean(tables.read(SAMPLE, INPUT))
     assert report.rows_read == 24_000
     assert report.rows_kept > 23_000

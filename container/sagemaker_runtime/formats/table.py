@@ -4,10 +4,22 @@ Tables: rows of declared columns, as CSV, JSON or JSON Lines.
 
 import csv
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from io import StringIO
 from typing import IO
 
-from sagemaker_runtime.formats.codecs import CSV, MEDIA_TYPES, decode
+from sagemaker_runtime.formats import columns
+from sagemaker_runtime.formats import csv as csv_rows
+from sagemaker_runtime.formats import json as json_rows
+from sagemaker_runtime.formats.layout import Wanted
+from sagemaker_runtime.formats.media_types import (
+    CSV,
+    JSON,
+    MEDIA_TYPES,
+    as_utf8,
+    check_charset,
+    not_in_charset,
+)
 from sagemaker_runtime.formats.schema import Column, Columns
 
 
@@ -17,7 +29,7 @@ class Table:
 
     ``label`` is what training data have besides; it and the ``ignored`` columns, such as a key,
     may be sent too. Without a header, the ignored columns and the label stand first, in this
-    order.
+    order; a request may leave out the leading ones.
     """
 
     media_types = tuple(MEDIA_TYPES)
@@ -38,25 +50,44 @@ class Table:
 
     def read(self, body: IO[bytes], media_type: str, charset: str) -> Iterator[Columns]:
         """
-        Read a body, some rows at a time, and close it.
+        Read a body, some rows at a time.
 
         Raises UnsupportedMediaType, Malformed when the body is not what the media type says,
         InvalidValue when it breaks the columns' rules.
         """
-        return decode(body, media_type, charset, self)
+        check_charset(media_type, charset)
+        try:
+            text = as_utf8(body, charset)
+            kind = MEDIA_TYPES[media_type]
+            if kind == CSV:
+                yield from csv_rows.read(text, self._wanted)
+            elif kind == JSON:
+                yield from json_rows.read(text, self._wanted, lambda: self._typed)
+            else:
+                yield from json_rows.read_lines(text, self._wanted, lambda: self._typed)
+        except UnicodeDecodeError as error:
+            raise not_in_charset(error, media_type, charset) from None
 
     def count(self, piece: Columns) -> int:
         """
         Return the number of rows of what ``read`` yields.
         """
-        return len(next(iter(piece.values())))
+        return columns.count(piece)
 
     def example(self, rows: int = 1) -> tuple[str, bytes]:
         """
-        Return the Content-Type and the body of a request with so many rows of the examples.
+        Return the Content-Type and the body of a request with that many rows of the examples.
         """
         text = StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(column.name for column in self.features)
         writer.writerows([[column.example for column in self.features]] * rows)
         return CSV, text.getvalue().encode()
+
+    @cached_property
+    def _wanted(self) -> Wanted:
+        return Wanted(self.features, self.unread)
+
+    @cached_property
+    def _typed(self) -> json_rows.Typed:
+        return json_rows.Typed(self._wanted)

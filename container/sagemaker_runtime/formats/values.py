@@ -1,39 +1,78 @@
 """
-Values as they came in a request, to typed arrays; the same rules for every format.
+Values as they came, to typed arrays: one table of rules for every format, in requests and in
+training files alike.
 
-- number: a finite int or float, or text that Python reads as one. Empty, null and NaN are missing.
-- timestamp: text, ``2014-02-25 12:17:00 UTC`` or ISO 8601 with date and time. The wall-clock time
-  counts: a fraction of a second and any zone are read and dropped, nothing is converted.
-- text: a string that is not empty.
+- number: a finite int or float, or text in ASCII that Python's ``float`` reads, without ``_``.
+- boolean: true or false, True, TRUE, False, FALSE, 1, 0, 1.0 or 0.0.
+- timestamp: ``2014-02-25``, ``2014-02-25 12:17:00 UTC`` or ISO 8601. The wall-clock time counts:
+  a fraction of a second and any zone are read and dropped, nothing is converted. With unit "ms"
+  also a number: milliseconds since 1970.
+- text: any text that is not empty; a number of JSON is the text that it was written as.
+- numbers: a list of finite numbers, null inside being NaN; in CSV written as JSON.
 
-A missing value passes only in an optional column, as NaN, NaT or "".
+Missing are null, NaN and the words in MISSING, but of texts only null and the empty one: "NA" may
+be Namibia. Blanks around what is not a text count for nothing. A missing value passes only in an
+optional column.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
+from itertools import product
 from math import isfinite, nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from sagemaker_runtime.errors import InvalidValue
+from sagemaker_runtime.formats.messages import Number, rule_of, shown
 from sagemaker_runtime.formats.schema import Column, Columns
 
 if TYPE_CHECKING:
     from sagemaker_runtime.formats.table import Table
 
-KIND_NAMES = {"number": "a number", "timestamp": "a timestamp", "text": "a text"}
-DTYPES = {"number": "float64", "timestamp": "datetime64[s]", "text": "object"}
+DTYPES = {
+    "number": "float64",
+    "boolean": "bool",
+    "timestamp": "datetime64[s]",
+    "text": "object",
+    "numbers": "object",
+}
 
-# Longest piece of the caller's data that an error message repeats, in characters.
-SHOWN_LENGTH = 40
+# What pandas, R, SQL and spreadsheets write for a missing value, in every mixture of cases.
+MISSING = frozenset(
+    "".join(letters)
+    for word in ("", "na", "n/a", "nan", "null", "none", "<na>", "#n/a")
+    for letters in product(*({letter, letter.upper()} for letter in word))
+)
 
-_MISSING = {"", "nan", "null"}
-_NUMBERS = {int, float, str}
+BOOLEANS: dict[object, float] = {
+    **dict.fromkeys(("true", "True", "TRUE", "1", "1.0", True), 1.0),
+    **dict.fromkeys(("false", "False", "FALSE", "0", "0.0", False), 0.0),
+}
+
+BLANKS = " \t\r\n\v\f"
+
+# A zone or a fraction stands behind a time of day only.
 _TIMESTAMP = re.compile(
-    r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?)(?:\.\d+)?(?: ?(?:UTC|Z|[+-]\d\d(?::?\d\d)?))?",
+    r"(\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?)"
+    r"(?:(?<=:\d\d)(?:\.\d+)?(?: ?(?:UTC|Z|[+-]\d\d(?::?\d\d)?))?)?",
     re.ASCII,
 )
+_DIGITS = re.compile(r"-?\d{1,15}", re.ASCII)
+# Of the years 1 and 9999, which are what timestamps in text can say.
+EARLIEST_MS, LATEST_MS = -62_135_596_800_000, 253_402_300_799_999
+
+_decode_numbers = msgspec.json.Decoder(list[float | None]).decode
+_NUMBER_TYPES = {int, float, str, Number, type(None)}
+_TEXT_TYPES = {str, Number}
+
+
+class _Unlawful(Exception):
+    """
+    A value breaks its column's rule.
+    """
 
 
 def convert(column: Column, values: Sequence[object], first_row: int = 1) -> np.ndarray:
@@ -43,32 +82,18 @@ def convert(column: Column, values: Sequence[object], first_row: int = 1) -> np.
     Raises InvalidValue for the first value that breaks the column's rule.
     """
     try:
-        return _WHOLE[column.kind](values)
-    except (ValueError, TypeError, OverflowError):
-        # Something is missing or wrong: look at each value alone.
-        array = np.empty(len(values), DTYPES[column.kind])
-        for index, value in enumerate(values):
-            array[index] = _one(column, value, first_row + index)
-        return array
+        return _WHOLE[column.kind](column, values)
+    except (_Unlawful, ValueError, TypeError, OverflowError):
+        raise _first_fault(column, values, first_row) from None
 
 
 def absent(column: Column, count: int) -> np.ndarray:
     """
-    Return the array of an optional column that was not sent.
+    Return the array of a column that was not sent.
     """
-    return np.full(count, _NOTHING[column.kind], DTYPES[column.kind])
-
-
-def join(parts: Sequence[Columns], schema: "Table") -> Columns:
-    """
-    Put the pieces of a body together, in order; no piece makes columns without rows.
-    """
-    if len(parts) == 1:
-        return parts[0]
-    return {
-        column.name: np.concatenate([part[column.name] for part in parts] or [absent(column, 0)])
-        for column in schema.features
-    }
+    if column.kind == "numbers":
+        return _objects([np.empty(0)] * count)
+    return np.full(count, _NOTHING[column.kind], dtype_of(column))
 
 
 def examples(schema: "Table") -> Columns:
@@ -78,80 +103,209 @@ def examples(schema: "Table") -> Columns:
     return {column.name: convert(column, (column.example,)) for column in schema.features}
 
 
-def shown(value: object) -> str:
+def dtype_of(column: Column) -> str:
     """
-    Return a value as an error message may show it: printable, on one line, not too long.
+    Return the dtype of the column's arrays.
     """
-    if isinstance(value, list | dict):
-        return "a list" if isinstance(value, list) else "an object"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, str):
-        whole = ascii(value[:SHOWN_LENGTH])
-        return whole if len(value) <= SHOWN_LENGTH else f"{whole}..."
-    if isinstance(value, int) and abs(value) >= 10**SHOWN_LENGTH:
-        return "an integer of more than 40 digits"
-    return repr(value)
+    return "float64" if column.kind == "boolean" and column.optional else DTYPES[column.kind]
 
 
-def _numbers(values: Sequence[object]) -> np.ndarray:
-    types = set(map(type, values))
-    if not types <= _NUMBERS:
-        raise TypeError
-    # float() takes "1_000", which no other reader of these formats does.
-    if str in types and "_" in "".join(values):  # type: ignore[arg-type]
-        raise ValueError
-    floats = list(map(float, values))  # type: ignore[arg-type]
-    # NaN and infinity show in the sum: cheaper than numpy for one row, and as fast for many.
-    if not isfinite(sum(floats)):
-        raise ValueError
-    return np.array(floats, "float64")
-
-
-def _timestamps(values: Sequence[object]) -> np.ndarray:
-    match = _TIMESTAMP.fullmatch
-    # A value that does not match has no [1]: TypeError.
-    return np.array([match(value)[1] for value in values], "datetime64[s]")  # type: ignore
-
-
-def _texts(values: Sequence[object]) -> np.ndarray:
-    if not set(map(type, values)) <= {str} or not all(values):
-        raise TypeError
-    array = np.empty(len(values), "object")
-    array[:] = values
-    return array
-
-
-_WHOLE: dict[str, Callable[[Sequence[object]], np.ndarray]] = {
-    "number": _numbers,
-    "timestamp": _timestamps,
-    "text": _texts,
-}
-_NOTHING: dict[str, object] = {"number": nan, "timestamp": np.datetime64("NaT"), "text": ""}
-
-
-def _one(column: Column, value: object, row: int) -> object:
+def is_missing(column: Column, value: object) -> bool:
     """
-    Convert one value by the rules that the whole-column functions follow.
+    Tell whether a value stands for none.
     """
-    rule = f"expected {KIND_NAMES[column.kind]} such as {column.example}"
-    if _is_missing(column, value):
-        if column.optional:
-            return _NOTHING[column.kind]
-        raise InvalidValue(f"{column.name} is missing in row {row}; {rule}", row, column.name)
-    try:
-        # JSON has whitespace outside strings only, CSV often after a comma.
-        tidy = value.strip() if isinstance(value, str) and column.kind != "text" else value
-        return _WHOLE[column.kind]((tidy,))[0]
-    except (ValueError, TypeError, OverflowError):
-        raise InvalidValue(
-            f"{column.name} is {shown(value)} in row {row}; {rule}", row, column.name
-        ) from None
-
-
-def _is_missing(column: Column, value: object) -> bool:
     if isinstance(value, str):
         if column.kind == "text":
             return not value
-        return value.strip().lower() in _MISSING
+        return value.strip(BLANKS) in MISSING
     return value is None or (isinstance(value, float) and value != value)
+
+
+def is_value(column: Column, text: str) -> bool:
+    """
+    Tell whether a text is a value of the column, and not missing.
+    """
+    if is_missing(column, text):
+        return False
+    try:
+        _WHOLE[column.kind](column, (text,))
+    except (_Unlawful, ValueError, TypeError, OverflowError):
+        return False
+    return True
+
+
+def _first_fault(column: Column, values: Sequence[object], first_row: int) -> InvalidValue:
+    """
+    Look at each value alone and return what is wrong with the first that breaks the rule.
+    """
+    for row, value in enumerate(values, first_row):
+        if is_missing(column, value):
+            if not column.optional:
+                what = f"{column.name} is missing in row {row}"
+                return InvalidValue(f"{what}; {rule_of(column)}", row, column.name)
+            continue
+        try:
+            _WHOLE[column.kind](column, (value,))
+        except (_Unlawful, ValueError, TypeError, OverflowError):
+            what = f"{column.name} is {shown(value)} in row {row}"
+            return InvalidValue(f"{what}; {rule_of(column)}", row, column.name)
+    raise AssertionError(f"{column.name}: each value is lawful, all together are not")
+
+
+def _filled(column: Column, values: Sequence[object], nothing: object) -> list[Any]:
+    """
+    Put ``nothing`` in the place of what is missing, and strip texts; raises when it must not be.
+    """
+    if column.optional:
+        return [
+            nothing
+            if value is None
+            or value != value
+            or (isinstance(value, str) and value.strip(BLANKS) in MISSING)
+            else value
+            for value in values
+        ]
+    raise _Unlawful
+
+
+def _numbers(column: Column, values: Sequence[object]) -> np.ndarray:
+    types = set(map(type, values))
+    if not types <= _NUMBER_TYPES:
+        raise _Unlawful
+    if str in types:
+        texts = values if len(types) == 1 else [v for v in values if isinstance(v, str)]
+        # float() takes "1_000" and digits of other alphabets, which no other reader here does.
+        if "_" in (joined := "".join(texts)) or not joined.isascii():  # type: ignore[arg-type]
+            raise _Unlawful
+    try:
+        floats = list(map(float, values))  # type: ignore[arg-type]
+        # NaN and infinity show in the sum: cheaper than numpy for one row, as fast for many.
+        array = np.array(floats, "float64")
+        if isfinite(sum(floats)) or np.isfinite(array).all():
+            return array
+    except (ValueError, TypeError):
+        pass
+    filled = _filled(column, values, nan)
+    array = np.array(list(map(float, filled)), "float64")
+    odd = np.flatnonzero(~np.isfinite(array))
+    if not all(filled[at] is nan for at in odd.tolist()):
+        raise _Unlawful
+    return array
+
+
+def _booleans(column: Column, values: Sequence[object]) -> np.ndarray:
+    filled = _filled(column, values, nan) if column.optional else values
+    found = [nan if value is nan else _truth(value) for value in filled]
+    return np.array(found, dtype_of(column))
+
+
+def _truth(value: object) -> float:
+    try:
+        return BOOLEANS[value.strip(BLANKS) if isinstance(value, str) else value]
+    except KeyError:
+        raise _Unlawful from None
+
+
+def _timestamps(column: Column, values: Sequence[object]) -> np.ndarray:
+    match = _TIMESTAMP.fullmatch
+    try:
+        # A value that does not match has no [1]: TypeError.
+        if not any(isinstance(value, Number) for value in values):
+            return np.array([match(value)[1] for value in values], "datetime64[s]")  # type: ignore
+    except TypeError:
+        pass
+    filled = _filled(column, values, None) if column.optional else values
+    return np.array([_moment(column, value) for value in filled], "datetime64[s]")
+
+
+def _moment(column: Column, value: object) -> np.datetime64 | str | None:
+    if value is None and column.optional:
+        return np.datetime64("NaT")
+    if isinstance(value, str) and not isinstance(value, Number):
+        text = value.strip(BLANKS)
+        if found := _TIMESTAMP.fullmatch(text):
+            return np.datetime64(found[1], "s")
+        if column.unit == "ms" and _DIGITS.fullmatch(text):
+            return _since_1970(float(text))
+    elif column.unit == "ms" and type(value) in (int, float, Number):
+        return _since_1970(float(value))  # type: ignore[arg-type]
+    raise _Unlawful
+
+
+def _since_1970(milliseconds: float) -> np.datetime64:
+    if not EARLIEST_MS <= milliseconds <= LATEST_MS:
+        raise _Unlawful
+    return np.datetime64(int(milliseconds // 1000), "s")
+
+
+def _refused() -> str:
+    raise _Unlawful
+
+
+def _texts(column: Column, values: Sequence[object]) -> np.ndarray:
+    if not set(map(type, values)) <= {str}:
+        values = [
+            ""
+            if value is None or value != value
+            else str(value)
+            if type(value) in _TEXT_TYPES
+            else _refused()
+            for value in values
+        ]
+    if not column.optional and not all(values):
+        raise _Unlawful
+    return _objects(values)
+
+
+def _lists(column: Column, values: Sequence[object]) -> np.ndarray:
+    filled = _filled(column, values, ()) if column.optional else values
+    return _objects([_list(value) for value in filled])
+
+
+def _list(value: object) -> np.ndarray:
+    if isinstance(value, str) and not isinstance(value, Number):
+        value = _parsed(value)
+    if not isinstance(value, list | tuple):
+        raise _Unlawful
+    if not set(map(type, value)) <= _NUMBER_TYPES - {str}:
+        raise _Unlawful
+    array = np.array([nan if each is None else float(each) for each in value], "float64")
+    if np.isinf(array).any():
+        raise _Unlawful
+    return array
+
+
+def _parsed(text: str) -> object:
+    try:
+        return _decode_numbers(text)
+    except (msgspec.MsgspecError, RecursionError):
+        pass
+    try:  # with NaN in it, which strict readers refuse
+        return json.loads(text)
+    except RecursionError:
+        raise _Unlawful from None
+
+
+def _objects(values: Sequence[object]) -> np.ndarray:
+    array = np.empty(len(values), "object")
+    if values and isinstance(values[0], np.ndarray):
+        for at, value in enumerate(values):  # at once, numpy would look for one shape of all
+            array[at] = value
+    else:
+        array[:] = values
+    return array
+
+
+_WHOLE: dict[str, Callable[[Column, Sequence[object]], np.ndarray]] = {
+    "number": _numbers,
+    "boolean": _booleans,
+    "timestamp": _timestamps,
+    "text": _texts,
+    "numbers": _lists,
+}
+_NOTHING: dict[str, object] = {
+    "number": nan,
+    "boolean": nan,
+    "timestamp": np.datetime64("NaT"),
+    "text": "",
+}

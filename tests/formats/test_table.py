@@ -1,0 +1,535 @@
+import json
+import random
+from collections.abc import Callable
+from io import BytesIO
+from typing import Never
+
+import msgspec
+import numpy as np
+import pytest
+
+from rides import INPUT
+from sagemaker_runtime.algorithm import Column, Columns, Table
+from sagemaker_runtime.errors import InvalidValue, Malformed
+from sagemaker_runtime.formats import csv as csv_rows
+from sagemaker_runtime.formats import csv_blocks, json_pieces
+from sagemaker_runtime.formats import json as json_rows
+from sagemaker_runtime.formats.columns import join
+from sagemaker_runtime.formats.media_types import CSV, JSON, JSON_LINES, MEDIA_TYPES
+from sagemaker_runtime.formats.values import absent
+
+NAMES = [column.name for column in INPUT.features]
+ROW = ["2014-02-25 12:17:00 UTC", "-74.014833", "40.715937", "-74.00392", "40.725517", "1"]
+LINE = ",".join(ROW)
+HEADER = ",".join(NAMES)
+RECORD = dict(zip(NAMES, [ROW[0], *map(float, ROW[1:])], strict=True))
+KEY, FARE = "2014-02-25 12:17:00.00000097", "8.5"
+EXPECTED = [np.datetime64("2014-02-25T12:17:00"), -74.014833, 40.715937, -74.00392, 40.725517, 1.0]
+
+# One number, one optional text, one ignored label: what the taxi schema has not.
+PETS = Table(
+    Column("weight", "number", "3.5"),
+    Column("name", "text", "Tom", optional=True),
+    ignored=(Column("species", "text", "cat"),),
+)
+
+
+def read(
+    body: str | bytes, media_type: str = CSV, schema: Table = INPUT, charset: str = "utf-8"
+) -> Columns:
+    file = BytesIO(body.encode() if isinstance(body, str) else body)
+    parts = list(schema.read(file, media_type, charset))
+    return join(parts or [{column.name: absent(column, 0) for column in schema.features}])
+
+
+def first_row(columns: Columns) -> list[object]:
+    return [columns[name][0] for name in NAMES]
+
+
+def without(record: dict[str, object], *names: str) -> dict[str, object]:
+    return {name: value for name, value in record.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body"),
+    [
+        pytest.param(CSV, LINE, id="no line end"),
+        pytest.param(CSV, f"{LINE}\n", id="line"),
+        pytest.param(CSV, f"{LINE}\r\n\r\n", id="CRLF and blank line at the end"),
+        pytest.param(CSV, f"{HEADER}\n{LINE}\n", id="header"),
+        pytest.param(CSV, f"\ufeff{HEADER}\r\n{LINE}\r\n", id="BOM"),
+        pytest.param(CSV, f"\ufeff{LINE}\r\n", id="BOM without header"),
+        pytest.param(CSV, ",".join(f'"{value}"' for value in ROW), id="quoted"),
+        pytest.param(CSV, ", ".join(ROW), id="spaces after commas"),
+        pytest.param(CSV, f"{KEY},{LINE}", id="key"),
+        pytest.param(CSV, f"{FARE},{LINE}", id="fare"),
+        pytest.param(CSV, f",{LINE}", id="empty fare"),
+        pytest.param(CSV, f"{KEY},{FARE},{LINE}", id="key and fare"),
+        pytest.param(CSV, f"key,fare_amount,{HEADER}\n{KEY},{FARE},{LINE}", id="header with both"),
+        pytest.param(
+            CSV, ",".join(NAMES[::-1]) + "\n" + ",".join(ROW[::-1]), id="header in another order"
+        ),
+        pytest.param(CSV, f"id,{HEADER}\n7,{LINE}", id="header with an unknown column"),
+        pytest.param(CSV, f"{', '.join(['id', *NAMES])}\n7,{LINE}", id="header with spaces"),
+        pytest.param(JSON, json.dumps(RECORD), id="record"),
+        pytest.param(JSON, "\ufeff" + json.dumps(RECORD), id="record after BOM"),
+        pytest.param(JSON, json.dumps(dict(zip(NAMES, ROW, strict=True))), id="numeric strings"),
+        pytest.param(JSON, json.dumps({**RECORD, "key": None, "id": [7]}), id="more columns"),
+        pytest.param(JSON, json.dumps([RECORD]), id="list of records"),
+        pytest.param(JSON, json.dumps({"instances": [RECORD]}), id="instances"),
+        pytest.param(JSON, json.dumps([ROW]), id="list of lists"),
+        pytest.param(JSON, json.dumps({"instances": [[KEY, 8.5, *ROW]]}), id="instance lists"),
+        pytest.param(JSON, json.dumps({n: [v] for n, v in RECORD.items()}), id="column form"),
+        pytest.param(JSON_LINES, json.dumps(RECORD), id="JSON line"),
+        pytest.param(JSON_LINES, json.dumps(RECORD) + "\r\n \n\n", id="JSON line, blank end"),
+        pytest.param(JSON_LINES, json.dumps(ROW), id="JSON line of a list"),
+    ],
+)
+def test_every_form_of_a_row_is_read(media_type: str, body: str) -> None:
+    """One taxi row gives the same columns in whatever form it is sent."""
+    columns = read(body, media_type)
+    assert list(columns) == NAMES
+    assert {len(values) for values in columns.values()} == {1}
+    assert first_row(columns) == EXPECTED
+    assert [columns[name].dtype.str for name in NAMES] == ["<M8[s]"] + ["<f8"] * 5
+
+
+@pytest.mark.parametrize("media_type", sorted(MEDIA_TYPES))
+def test_every_media_type_is_read(media_type: str) -> None:
+    """Each name in the table stands for a format that is read."""
+    bodies = {CSV: f"{LINE}\n{LINE}\n", JSON: json.dumps([RECORD, RECORD])}
+    columns = read(bodies.get(media_type, f"{json.dumps(RECORD)}\n" * 2), media_type)
+    assert (first_row(columns), len(columns[NAMES[0]])) == (EXPECTED, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2014-02-25 12:17:00 UTC", "2014-02-25T12:17:00"),
+        ("2014-02-25 12:17:00", "2014-02-25T12:17:00"),
+        ("2014-02-25 12:17:00.0000001 UTC", "2014-02-25T12:17:00"),
+        ("2014-02-25T12:17:00", "2014-02-25T12:17:00"),
+        ("2014-02-25T12:17:00Z", "2014-02-25T12:17:00"),
+        ("2014-02-25T12:17:00.999Z", "2014-02-25T12:17:00"),
+        ("2014-02-25T12:17:59-05:00", "2014-02-25T12:17:59"),
+        ("2014-02-25 12:17:59 +0530", "2014-02-25T12:17:59"),
+        ("2014-02-25T12:17", "2014-02-25T12:17:00"),
+        ("2014-02-25", "2014-02-25T00:00:00"),
+        ("2012-02-29 23:59:59", "2012-02-29T23:59:59"),
+        (" 2014-02-25 12:17:00 UTC ", "2014-02-25T12:17:00"),
+    ],
+)
+def test_timestamps_are_wall_clock_times(text: str, moment: str) -> None:
+    """The clock's reading counts; fractions and zones are read and dropped."""
+    assert read(json.dumps({**RECORD, NAMES[0]: text}), JSON)[NAMES[0]][0] == np.datetime64(moment)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2014-02-25Z", "2014-02-30 12:00:00", "2014-02-25 24:00:00", "2014-02-25 12:17:61", "now",
+     "25.02.2014 12:17", "2014-02-25 12:17:00 EST", "1393330620", "2014-02-25_12:17:00", "NaT"],
+)  # fmt: skip
+def test_other_timestamps_are_refused(text: str) -> None:
+    """A time that has to be guessed is refused with the form to use."""
+    with pytest.raises(InvalidValue, match="expected a timestamp such as 2014-02-25 12:17:00 UTC"):
+        read(",".join([text, *ROW[1:]]))
+
+
+@pytest.mark.parametrize("sent", ["", "nan", "NaN", "null", None, float("nan"), " "])
+@pytest.mark.parametrize("media_type", [CSV, JSON, JSON_LINES])
+def test_missing_values_pass_in_optional_columns(media_type: str, sent: object) -> None:
+    """Empty, null and NaN are one thing: NaN where the column is optional, refused elsewhere."""
+    for name, optional in (("pickup_latitude", True), ("pickup_datetime", False)):
+        record = {**RECORD, name: sent}
+        body = json.dumps(record)
+        if media_type == CSV:
+            body = ",".join("" if v is None else str(v) for v in record.values())
+        if optional:
+            assert np.isnan(read(body, media_type)[name][0])
+        else:
+            with pytest.raises(InvalidValue, match=f"{name} is missing in row 1") as caught:
+                read(body, media_type)
+            assert (caught.value.row, caught.value.column) == (1, name)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body"),
+    [
+        (CSV, "pickup_datetime\n2014-02-25 12:17:00\n"),
+        (JSON, '{"pickup_datetime": "2014-02-25 12:17:00"}'),
+        (JSON, '{"pickup_datetime": ["2014-02-25 12:17:00"]}'),
+        (JSON_LINES, '{"pickup_datetime": "2014-02-25 12:17:00"}'),
+    ],
+)
+def test_optional_columns_may_be_absent(media_type: str, body: str) -> None:
+    """A column that is not there at all is missing in every row."""
+    columns = read(body, media_type)
+    assert all(np.isnan(columns[name]).tolist() == [True] for name in NAMES[1:])
+
+
+def test_text_columns_keep_their_text() -> None:
+    """Quoted commas, quotes, line breaks, spaces and other alphabets arrive as they were sent."""
+    names = ["a, b", 'say "no"', "two\nlines", " x ", "žluťoučký", "\u2028", "nan"]
+    lines = "".join('3,"' + name.replace('"', '""') + '"\r\n' for name in names)
+    assert read(lines, CSV, PETS)["name"].tolist() == names
+    records = [{"weight": 3, "name": name} for name in names]
+    assert read(json.dumps(records), JSON, PETS)["name"].tolist() == names
+    jsonl = "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+    assert read(jsonl, JSON_LINES, PETS)["name"].tolist() == names
+    assert read("3,\n", CSV, PETS)["name"].tolist() == [""]
+
+
+@pytest.mark.parametrize(
+    ("charset", "encoding"),
+    [("utf-8", "utf-8"), ("iso-8859-1", "latin-1"), ("utf-16", "utf-16"), ("utf-16le", "utf-16le")],
+)
+def test_the_charset_is_honoured(charset: str, encoding: str) -> None:
+    """The same text arrives from every charset, in every format."""
+    for media_type, text in (
+        (CSV, "weight,name\n3,Zoë\n"),
+        (JSON, '{"weight": 3, "name": "Zoë"}'),
+        (JSON_LINES, '{"weight": 3, "name": "Zoë"}\n'),
+    ):
+        columns = read(text.encode(encoding), media_type, PETS, charset)
+        assert columns["name"].tolist() == ["Zoë"]
+
+
+def bad(column: str, value: object) -> str:
+    return json.dumps({**RECORD, column: value})
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "message", "row", "column"),
+    [
+        (CSV, f"{LINE}\n{LINE}\n{LINE.replace('40.715937', 'abc')}",
+         "pickup_latitude is 'abc' in row 3; expected a number such as 40.715937",
+         3, "pickup_latitude"),
+        (CSV, f"{HEADER}\n{LINE.replace('40.715937', 'abc')}", "row 1", 1, "pickup_latitude"),
+        (CSV, LINE.replace("40.715937", "1_000"), "'1_000'", 1, "pickup_latitude"),
+        (CSV, LINE.replace("40.715937", "inf"), "'inf'", 1, "pickup_latitude"),
+        (CSV, LINE.replace("40.715937", "1e999"), "'1e999'", 1, "pickup_latitude"),
+        (CSV, LINE.replace("40.715937", "x" * 5000), "x" * 40 + "'...", 1, "pickup_latitude"),
+        (CSV, LINE.replace("40.715937", "\u202e\x00"), r"'\u202e\x00'", 1, "pickup_latitude"),
+        (CSV, f"{LINE}\n\n{LINE}\n", "row 2 is blank", 2, None),
+        (CSV, f"\n{LINE}\n", "row 1 is blank", 1, None),
+        (CSV, f"{LINE}\n{LINE},1\n", "row 2 has 7 fields; expected 6", 2, None),
+        (CSV, f"{HEADER}\n1,2\n", "row 1 has 2 fields; expected 6", 1, None),
+        (CSV, f"1,2,3,{LINE}\n", "row 1 has 9 fields; expected 6 to 8: pickup_datetime, ", 1, None),
+        (CSV, "1\n", "row 1 has 1 field; expected 6 to 8", 1, None),
+        (CSV, "key,pickup_latitude\n1,2\n",
+         "the header has no pickup_datetime; it has key, pickup_latitude. Add pickup_datetime",
+         None, "pickup_datetime"),
+        (CSV, f"{HEADER},pickup_latitude\n{LINE},1\n", "2 times in the header",
+         None, "pickup_latitude"),
+        (CSV, HEADER.replace("pickup_latitude", "pickup_latitud") + "\n" + LINE,
+         "no pickup_latitude but 'pickup_latitud'; rename it", None, "pickup_latitude"),
+        (JSON, bad("pickup_latitude", True), "pickup_latitude is true", 1, "pickup_latitude"),
+        (JSON, bad("pickup_latitude", {"a": 1}), "is an object", 1, "pickup_latitude"),
+        (JSON, bad("pickup_latitude", float("inf")), "is inf", 1, "pickup_latitude"),
+        (JSON, bad("pickup_latitude", 10**400), "is an integer", 1, "pickup_latitude"),
+        (JSON, bad("pickup_datetime", 1393330620), "is 1393330620", 1, "pickup_datetime"),
+        (JSON, json.dumps([RECORD, without(RECORD, "pickup_datetime")]),
+         "row 2 has no pickup_datetime; it has pickup_longitude, ", 2, "pickup_datetime"),
+        (JSON, "{}", "row 1 has no pickup_datetime; it has nothing", 1, "pickup_datetime"),
+        (JSON, json.dumps({"instances": [RECORD, {**without(RECORD, NAMES[2]), "latitud": 1,
+                                                  "pickup_latitud": 1}]}),
+         "row 2 has no pickup_latitude but 'pickup_latitud'", 2, "pickup_latitude"),
+        (JSON, json.dumps([RECORD, ROW]), "row 2 is a list; expected every row to be a record",
+         2, None),
+        (JSON, json.dumps([ROW, RECORD]), "row 2 is an object; expected every row to be a list",
+         2, None),
+        (JSON, json.dumps([ROW, ROW[1:]]), "row 2 has 5 fields; expected 6", 2, None),
+        (JSON, "[1, 2]", "row 1 is 1; expected every row to be a record such as", 1, None),
+        (JSON, "null", "the body is null; expected a record such as", None, None),
+        (JSON, "9" * 5000, "the body is an integer of more than 40 digits", None, None),
+        (CSV, f"{LINE}\n{LINE[:19]}{'0' * 140_000}{LINE[19:]}", "pickup_datetime is '2014-02-25 12",
+         2, "pickup_datetime"),
+        (JSON, '{"instances": 3}', "instances is 3; expected a list", None, None),
+        (JSON, '{"pickup_datetime": ["a"], "pickup_latitude": [1, 2]}',
+         "pickup_latitude has 2 values; expected a list of 1", None, "pickup_latitude"),
+        (JSON, '{"pickup_datetime": ["a"], "pickup_latitude": 1}',
+         "pickup_latitude is 1; expected a list of 1", None, "pickup_latitude"),
+        (JSON, '{"pickup_latitude": [1]}', "the body has no pickup_datetime",
+         None, "pickup_datetime"),
+        (JSON_LINES, f"{json.dumps(RECORD)}\n\n{json.dumps(RECORD)}", "row 2 is blank", 2, None),
+        (JSON_LINES, f"{json.dumps(RECORD)}\n7\n", "row 2 is 7; expected every row", 2, None),
+    ],
+)  # fmt: skip
+def test_bad_values_are_named(
+    media_type: str, body: str, message: str, row: int | None, column: str | None
+) -> None:
+    """The message states value, place, rule and example."""
+    with pytest.raises(InvalidValue) as caught:
+        read(body, media_type)
+    assert message in str(caught.value)
+    assert (caught.value.row, caught.value.column) == (row, column)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "message"),
+    [
+        (CSV, "", "the body is empty; send one line per row, such as 2014-02-25 12:17:00 UTC,-74"),
+        (CSV, "\r\n\n", "the body is empty"),
+        (CSV, f'{LINE}\n"2014', "line 2 is not CSV"),
+        (CSV, b"\xff\xfe", "the body is not utf-8: invalid start byte (byte 0xff)"),
+        (JSON, " \n", 'the body is empty; send a record such as {"pickup_datetime": "2014'),
+        (JSON, '[{"a": 1},\n {"a" 1}]', "not JSON at line 2, column 7: Expecting ':' delimiter"),
+        (JSON, b'{"a": "\xff"}', "the body is not utf-8"),
+        (JSON, "[" * 200_000, "nested too deep"),
+        (JSON, "[" * (json_rows.WHOLE + 1), "nested too deep"),
+        (JSON_LINES, "\n", "the body is empty; send one record per line"),
+        (JSON_LINES, json.dumps(RECORD) + '\n{"a": }', "not JSON at line 2, column 7"),
+        (JSON_LINES, "[" * 200_000, "nested too deep"),
+    ],
+)
+def test_malformed_bodies_are_refused(media_type: str, body: str | bytes, message: str) -> None:
+    """A body that is not what its media type says is refused with the place."""
+    with pytest.raises(Malformed) as caught:
+        read(body, media_type)
+    assert message in str(caught.value)
+
+
+def test_a_place_counts_from_the_beginning_of_a_long_body() -> None:
+    """Bodies are read in pieces, yet order, number and places of rows are those of the whole."""
+    count = csv_rows.ROWS_AT_ONCE * 2 + 5
+    lines = [LINE.replace("40.715937", str(i / 1000)) for i in range(count)]
+    columns = read("\n".join(lines) + "\n\n")
+    assert columns["pickup_latitude"].tolist() == [i / 1000 for i in range(count)]
+
+    lines[-1] = LINE.replace("40.715937", "abc")
+    for end in ("", "\n"):
+        with pytest.raises(InvalidValue, match=f"in row {count};"):
+            read("\n".join(lines) + end)
+    for row in (
+        csv_rows.ROWS_AT_ONCE + 1,
+        csv_rows.ROWS_AT_ONCE,
+    ):  # within a piece, and at the end of one
+        some_blank = [*lines[: row - 1], "", *lines[row:]]
+        with pytest.raises(InvalidValue, match=f"row {row} is blank"):
+            read("\n".join(some_blank))
+    records = [json.dumps(RECORD)] * count
+    records[-1] = bad("pickup_latitude", "abc")
+    with pytest.raises(InvalidValue, match=f"in row {count};"):
+        read("\n".join(records), JSON_LINES)
+    for row in (csv_rows.ROWS_AT_ONCE + 1, csv_rows.ROWS_AT_ONCE):
+        some_blank = [*records[: row - 1], "", *records[row:]]
+        with pytest.raises(InvalidValue, match=f"row {row} is blank"):
+            read("\n".join(some_blank), JSON_LINES)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body"),
+    [
+        (CSV, HEADER),
+        (JSON, "[]"),
+        (JSON, '{"instances": []}'),
+        (JSON, "[" + " " * json_rows.WHOLE + "]"),
+        (JSON, '{"pickup_datetime": []}'),
+    ],
+)
+def test_no_rows_are_no_error(media_type: str, body: str) -> None:
+    """A header alone, or an empty list, is a request for zero predictions."""
+    assert {len(values) for values in read(body, media_type).values()} == {0}
+
+
+# Each turns rows of taxi values (text, "" for missing) into a body.
+FORMS: dict[str, tuple[str, Callable[[list[list[str]]], str]]] = {
+    "CSV": (CSV, lambda rows: "".join(",".join(row) + "\n" for row in rows)),
+    "CSV with header": (
+        CSV, lambda rows: "".join(",".join(row) + "\r\n" for row in [NAMES, *rows])),
+    "quoted CSV with key and fare": (
+        CSV, lambda rows: "\n".join(",".join(f'"{v}"' for v in (KEY, FARE, *row)) for row in rows)),
+    "list of records": (JSON, lambda rows: json.dumps(list(map(record_of, rows)))),
+    "records without nulls": (
+        JSON, lambda rows: json.dumps(
+            [{n: v for n, v in record_of(row).items() if v is not None} for row in rows])),
+    "instances of lists": (JSON, lambda rows: json.dumps({"instances": rows})),
+    "column form": (
+        JSON, lambda rows: json.dumps(
+            {name: [record_of(row)[name] for row in rows] for name in NAMES})),
+    "JSON Lines": (
+        JSON_LINES, lambda rows: "\n".join(json.dumps(record_of(row)) for row in rows)),
+    "JSON Lines of lists": (JSON_LINES, lambda rows: "\n".join(json.dumps(row) for row in rows)),
+}  # fmt: skip
+
+
+def record_of(row: list[str]) -> dict[str, object]:
+    numbers = [float(value) if value else None for value in row[1:]]
+    return dict(zip(NAMES, [row[0], *numbers], strict=True))
+
+
+def random_row(chance: random.Random) -> list[str]:
+    moment = np.datetime64("2009-01-01T00:00:00") + chance.randrange(2 * 10**8)
+    form = chance.choice(["{} UTC", "{}", "{}.25", "{}Z", "{}+02:00"])
+    sep = chance.choice("T ")
+    numbers = [
+        chance.choice(
+            ["", "0", "-0.0", "1e-300", str(chance.randrange(9)), repr(chance.uniform(-180, 180))]
+        )
+        for _ in NAMES[1:]
+    ]
+    return [form.format(str(moment).replace("T", sep)), *numbers]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_all_forms_agree(seed: int) -> None:
+    """Random good rows give the same columns, to the last bit, in whatever form they come."""
+    chance = random.Random(seed)
+    rows = [random_row(chance) for _ in range(chance.choice([1, 2, 40]))]
+    wanted = read(FORMS["CSV"][1](rows))
+    for i, row in enumerate(rows):
+        assert wanted[NAMES[0]][i] == np.datetime64(row[0][:19])
+        for name, text in zip(NAMES[1:], row[1:], strict=True):
+            assert str(wanted[name][i]) == str(float(text or "nan"))
+    for form, (media_type, write) in FORMS.items():
+        columns = read(write(rows), media_type)
+        for name in NAMES:
+            assert columns[name].tobytes() == wanted[name].tobytes(), (form, name)
+
+
+# What may stand where a value of CSV or JSON is expected: some of it plain, some only Python's to
+# read, some wrong.
+ODD_VALUES = (
+    "0", "-0", "-0.0", "0.1", "1.", ".5", "+1", "00", "-01.50", "1e5", "1E-5", "1e+22", "1e23",
+    "1e999", "-1e-400", "1e", "1.e3", "0x10", "1_0", "9007199254740993", "9007199254740992.5",
+    "123456789012345678", "12345678901234567890", "0." + "0" * 25 + "1", "3" * 400,
+    "7." + "3" * 30, "2.2250738585072011e-308", "0.30000000000000004", "40.738354000000001", "",
+    " ", " 1", "1 ", "nan", "NaN", "null", "None", "inf", "-Infinity", "true", "false", "abc",
+    "1a", "1,2", "\u0661", "\xa01", "a,b", "\x00", "\t", "-", "--1", "\U0001f695", "x" * 1500,
+    "[1]", "{}", "2014-02-25 12:17:00 UTC", "2014-02-25T12:17", "2014-02-25 12:17:00.25+05:30",
+    "2014-02-25 12:17 -0530", "2016-02-29 23:59:59Z", "2014-02-25 12:17:00+05",
+    "2014-02-25 12:17:00+5", "2014-02-25 12:17:00+05:", "2015-02-29 12:17:00",
+    "1900-02-29 00:00:00", "2000-02-29 00:00:00", "0000-01-01 00:00:00", "0001-01-01 00:00:00",
+    "9999-12-31 23:59:59", "2014-00-10 12:17:00", "2014-13-10 12:17:00", "2014-04-31 12:17:00",
+    "2014-02-25 24:00:00", "2014-02-25 12:60:00", "2014-02-25 12:17:60", "2014-02-25 12:17:00.",
+    "2014-02-25  12:17:00", "2014-2-25 12:17:00", "2014-02-25 12:17:00 utc",
+    "2014-02-25 12:17:00 UTCZ", "2014-02-25 12:17:00  UTC", "2014-02-25 12:17:00 Z", "2014-02-25",
+    "2014-02-25 12:17:0",
+)  # fmt: skip
+
+
+def odd_csv(chance: random.Random, rows: list[list[str]], row: int) -> str:
+    """
+    Write rows, most of them plain, with something odd in one of them.
+    """
+    end = chance.choice(["\n", "\r\n", "\n", "\r"])
+    quoted = chance.random() < 0.3
+    lines = [",".join(f'"{v}"' if quoted else v for v in fields) for fields in rows]
+    oddity = chance.randrange(10)
+    if oddity == 0:
+        lines.insert(row, chance.choice(["", " ", ",", '"', '"a\nb"', "\x00", lines[row] + "\r"]))
+    elif oddity == 1:
+        lines[row] += chance.choice([",", ",1", '"', " ", '"x"', "\r", ",\xe9"])
+    elif oddity == 2:
+        at = chance.randrange(len(lines[row]))
+        lines[row] = lines[row][:at] + chance.choice('",\n\r x\xe9\x00') + lines[row][at:]
+    elif oddity == 3:
+        at = chance.randrange(len(lines[row]))
+        lines[row] = lines[row][:at] + lines[row][at + 1 :]
+    text = end.join(lines) + chance.choice([end, "", end * 2, end + " "])
+    return chance.choice(["", "\ufeff"]) + text
+
+
+def odd_json(chance: random.Random, rows: list[list[str]], row: int) -> list[str]:
+    """
+    Write rows as JSON texts that a JSON reader may or may not take.
+    """
+    names = ["key", "fare_amount", *NAMES]
+    as_lists = chance.random() < 0.3
+    space = chance.choice(["", " ", "\t"])
+
+    def value(text: str, in_quotes: bool) -> str:
+        return json.dumps(text, ensure_ascii=False) if in_quotes else text or "null"
+
+    texts = []
+    for fields in rows:
+        values = [value(v, i in (0, 2) or chance.random() < 0.1) for i, v in enumerate(fields)]
+        pairs = [f'"{n}"{space}:{space}{v}' for n, v in zip(names, values, strict=True)]
+        inside = f"{space},{space}".join(values if as_lists else pairs)
+        texts.append(f"[{inside}]" if as_lists else f"{{{space}{inside}{space}}}")
+    oddity = chance.randrange(10)
+    if oddity == 0:
+        at = chance.randrange(len(texts[row]))
+        texts[row] = (
+            texts[row][:at] + chance.choice(['"', ",", "\\", "x", ""]) + texts[row][at + 1 :]
+        )
+    elif oddity == 1:
+        odd = ["", " ", "{}", "[]", "7", "null", '{"pickup_datetime": 1, "pickup_datetime": 2}']
+        texts[row] = chance.choice(odd)
+    elif oddity == 2:
+        texts[row] = texts[row].replace('"key"', chance.choice(['"id"', '"k\\u0065y"', '"key" ']))
+    return texts
+
+
+def outcome(body: bytes, media_type: str) -> list[bytes] | tuple[object, ...]:
+    """
+    Return what a body is read to, bit by bit, or the error that it is.
+    """
+    try:
+        return [values.tobytes() for values in read(body, media_type).values()]
+    except (InvalidValue, Malformed) as error:
+        return type(error), str(error), error.row, error.column
+
+
+def odd_body(chance: random.Random) -> tuple[bytes, str]:
+    """
+    Write a body, most of it plain, and its media type.
+    """
+    rows = [[KEY, FARE, *random_row(chance)] for _ in range(chance.choice([1, 2, 9]))]
+    row = chance.randrange(len(rows))
+    if chance.random() < 0.8:
+        rows[row][chance.randrange(2 + len(NAMES))] = chance.choice(ODD_VALUES)
+    media_type = chance.choice([CSV, JSON, JSON_LINES])
+    if media_type == CSV:
+        header = [["key", "fare_amount", *NAMES]] if chance.random() < 0.5 else []
+        body = odd_csv(chance, header + rows, row + len(header)).encode()
+    else:
+        texts = odd_json(chance, rows, row)
+        body = "\n".join(texts).encode()
+        if media_type == JSON:
+            opening, closing = chance.choice(
+                [("[", "]"), (' {"instances": [ ', "] }"), ("[", ""), ("[", "]]"),
+                 ('{"instances":[', '], "instances": []}'), ("[", ",]")]
+            )  # fmt: skip
+            body = f"{opening}{', '.join(texts)}{closing}".encode()
+    return body.replace(b"1", b"\xff", 1) if chance.random() < 0.02 else body, media_type
+
+
+def fail() -> Never:
+    raise msgspec.MsgspecError
+
+
+def by_python(patch: pytest.MonkeyPatch) -> None:
+    """
+    Leave every body to Python's csv and json, and the rules of values.
+    """
+    patch.setattr(csv_rows, "SMALL", 10**9)
+    patch.setattr(json_rows, "SHORT", 10**9)
+    patch.setattr(json_rows.msgspec.json, "decode", lambda text: fail())
+    patch.setattr(json_rows.Typed, "columns", lambda self, rows, row: fail())
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_fast_readers_read_like_python(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Bodies that pyarrow and msgspec read give the same bits as Python's readers, or the same
+    error; in pieces, of whatever size, too."""
+    chance = random.Random(seed)
+    counts = dict.fromkeys((list, tuple), 0)
+    for _ in range(100):
+        body, media_type = odd_body(chance)
+        with monkeypatch.context() as patch:
+            by_python(patch)
+            wanted = outcome(body, media_type)
+        with monkeypatch.context() as patch:
+            patch.setattr(csv_rows, "SMALL", 0)
+            patch.setattr(json_rows, "SHORT", 0)
+            assert outcome(body, media_type) == wanted, body
+            size = chance.choice([1, 7, 100, 300])
+            patch.setattr(csv_blocks, "BLOCK", size)
+            patch.setattr(json_pieces, "PIECE", size)
+            patch.setattr(json_rows, "WHOLE", 0)
+            found = outcome(body, media_type)
+            # Of two faults in one body, pieces may show the other one.
+            assert found == wanted or type(found) is type(wanted) is tuple, (size, body)
+        counts[type(wanted)] += 1
+    assert min(counts.values()) > 15  # both good and bad bodies were tried
