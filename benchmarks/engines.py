@@ -5,10 +5,11 @@ Measures how fast the fare model's trees are scored: this project's engine besid
     OMP_WAIT_POLICY=passive python benchmarks/engines.py
 
 Trains one model on the sample in the repository; lightgbm and lleaves score one of LightGBM's with
-as many trees and leaves. Needs requirements.txt; the other libraries are measured where they are
-installed: pip install onnxruntime skl2onnx lightgbm lleaves 'llvmlite<0.45'. Prints a table in
-Markdown: medians over interleaved rounds, in brackets the fastest and the slowest. Speeds are
-ratios to the best library's, the same engine with one thread or all counting as two.
+as many trees and leaves. Needs requirements.txt; two more libraries are measured where they are
+installed: pip install skl2onnx lleaves 'llvmlite<0.45'. What is absent, or does not work with the
+other versions, is named with the reason. Prints a table in Markdown: medians over interleaved
+rounds, in brackets the fastest and the slowest. Speeds are ratios to the best library's, the same
+engine with one thread or all counting as two.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import platform
 import statistics
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -135,15 +137,18 @@ def engines(estimator: Any, rows: np.ndarray, fares: np.ndarray) -> Iterator[tup
     """
     Make each engine that is installed, for one thread and for as many as there are processors.
 
-    What is missing, or was made for other versions of what it needs, is named on stderr.
+    What is missing, or fails with the versions that are installed, is named on stderr.
     """
     for name, make in (OURS | LIBRARIES).items():
         for threads in sorted({1, processors()} if make is not plain else {1}):
             try:
-                yield f"{name} | {threads}", make(estimator, rows, fares, threads)
-            except (ImportError, AttributeError) as error:
-                print(f"absent: {name} ({error})", file=sys.stderr)
+                predict = make(estimator, rows, fares, threads)
+                predict(rows[:1])
+            except Exception as error:  # noqa: BLE001 - each library has its own
+                reason = textwrap.shorten(str(error), 200)
+                print(f"absent: {name} ({type(error).__name__}: {reason})", file=sys.stderr)
                 break
+            yield f"{name} | {threads}", predict
 
 
 def table(one: dict[str, list[float]], many: dict[str, list[float]]) -> Iterator[str]:

@@ -1,19 +1,15 @@
 """
-How good a model is: the figures, and a page that shows them.
+How good a model is, in figures.
 """
 
-from collections.abc import Mapping, Sequence
-from html import escape
 from itertools import pairwise
-from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
 
 from sagemaker_runtime.algorithm import Columns
-from taxi_fare import charts, geography
-from taxi_fare.cleaning import Report
+from sagemaker_runtime.engines.trees import Trees
+from taxi_fare import features, geography
 
 # km as the crow flies. A trip of less than 50 m ends where it began: a round trip or a wrong
 # drop-off, whose fare the coordinates cannot tell.
@@ -24,8 +20,7 @@ DENSITY_DOLLARS = 70  # side of the density; 0.5 % of trips cost more
 CLOSE_DOLLARS = 1.0
 CLOSE_SHARE = 0.10
 NO_AIRPORT = "no airport"
-FEWEST_TRIPS = 30  # a group of fewer is drawn, but not called best or worst
-MOST_FEATURES = 15  # bars in the chart of importance
+SHUFFLES = 3  # of a feature, to measure its importance to two digits
 
 
 def rmse(actual: np.ndarray, predicted: np.ndarray) -> float:
@@ -61,6 +56,22 @@ def evaluate(actual: np.ndarray, predicted: np.ndarray, columns: Columns) -> dic
         "by_year": _by_year(columns, actual, errors),
         "density": _density(actual, predicted),
     }
+
+
+def importance(trees: Trees, matrix: np.ndarray, fares: np.ndarray, seed: int) -> dict[str, float]:
+    """
+    Return by how many dollars the RMSE grows when a feature's values are shuffled, on average.
+    """
+    random = np.random.default_rng(seed)
+    error = rmse(fares, trees.predict(matrix))
+    growths = {}
+    for number, name in enumerate(features.FEATURES):
+        shuffled, errors = matrix.copy(), []
+        for _ in range(SHUFFLES):
+            random.shuffle(shuffled[:, number])
+            errors.append(rmse(fares, trees.predict(shuffled)))
+        growths[name] = float(np.mean(errors)) - error
+    return growths
 
 
 def _errors(errors: np.ndarray) -> dict[str, float | None]:
@@ -136,211 +147,3 @@ def _density(actual: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
             for cell in np.flatnonzero(counts)
         ],
     }
-
-
-def page(
-    evaluation: Mapping[str, Any],
-    importance: Mapping[str, float],
-    cleaning: Report,
-    hyperparameters: Mapping[str, Any],
-    facts: Mapping[str, object],
-) -> str:
-    """
-    Return one HTML page that shows an evaluation and needs nothing else to be displayed.
-
-    ``importance`` is, per feature, the dollars by which RMSE grows when its values are shuffled;
-    ``facts`` are further lines on where the model comes from, such as a fingerprint of the data.
-    """
-    template = Template(Path(__file__).with_suffix(".html").read_text("utf-8"))
-    return template.substitute(
-        summary=_summary(evaluation),
-        figures=_figures(evaluation),
-        density=_density_section(evaluation),
-        groups="".join(
-            _group_section(evaluation[f"by_{group}"], *words) for group, words in _GROUPS.items()
-        ),
-        importance=_importance_section(importance),
-        cleaning=_cleaning_section(cleaning),
-        hyperparameters=_table(
-            ("Name", "Value"),
-            [(name, str(value)) for name, value in hyperparameters.items()],
-        ),
-        facts=_table(("Name", "Value"), [(name, str(value)) for name, value in facts.items()]),
-    )
-
-
-# Title, label of the axis, what the chart says.
-_GROUPS = {
-    "distance": (
-        "By distance",
-        "kilometres from pickup to drop-off as the crow flies",
-        "Long trips cost more, so a miss costs more. Those that end where they began are another "
-        "matter: the fare was made on the way, and the coordinates do not tell where.",
-    ),
-    "hour": (
-        "By hour",
-        "hour of the pickup",
-        "The meter counts minutes in traffic as well as distance; how bad traffic was, the model "
-        "can only guess from the hour.",
-    ),
-    "airport": (
-        "By airport",
-        "airport at either end of the trip",
-        "JFK has a flat fare to Manhattan, the way from LaGuardia often a toll, Newark a "
-        "surcharge and the longest roads.",
-    ),
-    "year": (
-        "By year",
-        "year of the pickup",
-        "The tariff rose in September 2012: a miss by the same distance costs more since.",
-    ),
-}
-
-
-def _dollars(value: float | None) -> str:
-    return "-" if value is None else f"${value:,.2f}"
-
-
-def _share(value: float) -> str:
-    return f"{value:.0%}".replace("%", " %")
-
-
-def _summary(evaluation: Mapping[str, Any]) -> str:
-    # Without the first: trips that end where they began have a paragraph of their own.
-    groups = [group for group in evaluation["by_distance"][1:] if group["rows"] >= FEWEST_TRIPS]
-    words = (
-        f"On <b>{evaluation['rows']:,} trips</b> that it had not seen, the model missed the fare "
-        f"by <b>{_dollars(evaluation['mae'])}</b> on average. "
-        f"{_share(evaluation['within_1_dollar'])} of its answers were within one dollar and "
-        f"{_share(evaluation['within_10_percent'])} within a tenth of the fare. Always answering "
-        f"the average fare, {_dollars(evaluation['mean_fare'])}, would have missed by "
-        f"{_dollars(evaluation['mae_of_mean_fare'])}."
-    )
-    if len(groups) > 1:
-        best = min(groups, key=lambda group: group["mae"])
-        worst = max(groups, key=lambda group: group["mae"])
-        words += (
-            f" It knows trips of {best['name']} km best (off by {_dollars(best['mae'])}), "
-            f"those of {worst['name']} km least ({_dollars(worst['mae'])})."
-        )
-    return words
-
-
-def _figures(evaluation: Mapping[str, Any]) -> str:
-    figures = (
-        (_dollars(evaluation["mae"]), "mean absolute error", "a typical miss"),
-        (_dollars(evaluation["rmse"]), "RMSE", "large misses count more"),
-        (f"{evaluation['r2']:.3f}", "R²", "1 is perfect, 0 the average fare"),
-        (_share(evaluation["within_1_dollar"]), "within $1", "of the actual fare"),
-        (_share(evaluation["within_10_percent"]), "within 10 %", "of the actual fare"),
-    )
-    return "".join(
-        f"<li><strong>{escape(value)}</strong><span>{escape(name)}</span>"
-        f"<small>{escape(meaning)}</small></li>"
-        for value, name, meaning in figures
-    )
-
-
-def _density_section(evaluation: Mapping[str, Any]) -> str:
-    density = evaluation["density"]
-    return charts.density(
-        "Predicted against actual fare",
-        f"Counts of trips per dollar of actual and of predicted fare up to "
-        f"{density['dollars']} dollars; most lie along the diagonal.",
-        density["cells"],
-        density["dollars"],
-        "actual fare in dollars",
-        "predicted fare in dollars",
-        lambda value: f"{value:g}",
-    ) + (
-        f"<p>Every square is one dollar by one dollar; its shade tells how many trips it holds. On "
-        f"the dashed line the prediction is exact, above it too high, below it too low. Upright "
-        f"stripes are fares that many trips share, such as the flat fare between JFK and "
-        f"Manhattan, 45 dollars until September 2012 and 52 since. "
-        f"{density['outside']:,} trips beyond {density['dollars']} dollars are left out here."
-        "</p>"
-    )
-
-
-def _group_section(groups: Sequence[Mapping[str, Any]], title: str, axis: str, words: str) -> str:
-    chart = charts.columns(
-        f"Mean absolute error {title.lower()}",
-        "; ".join(f"{group['name']}: {_dollars(group['mae'])}" for group in groups),
-        [
-            charts.Bar(
-                group["name"],
-                group["mae"],
-                f"{group['name']}: {_dollars(group['mae'])} on {group['rows']:,} trips",
-            )
-            for group in groups
-        ],
-        axis,
-        "mean absolute error",
-        lambda value: f"${value:g}" if value == int(value) else f"${value:.2f}",
-    )
-    table = _table(
-        (title.removeprefix("By ").capitalize(), "Trips", "Mean fare", "MAE", "RMSE", "Bias"),
-        [
-            (
-                group["name"],
-                f"{group['rows']:,}",
-                *(_dollars(group[name]) for name in ("mean_fare", "mae", "rmse")),
-                "-" if group["bias"] is None else f"{group['bias']:+.2f}",
-            )
-            for group in groups
-        ],
-    )
-    return (
-        f"<section><h3>{escape(title)}</h3>{chart}<p>{escape(words)}</p>"
-        f"<details><summary>The figures</summary>{table}</details></section>"
-    )
-
-
-def _importance_section(importance: Mapping[str, float]) -> str:
-    ranked = sorted(importance.items(), key=lambda item: -item[1])
-    chart = charts.rows(
-        "Importance of each feature",
-        "; ".join(f"{name}: {_dollars(value)}" for name, value in ranked[:MOST_FEATURES]),
-        [
-            charts.Bar(name.replace("_", " "), value, f"{name}: RMSE grows by {_dollars(value)}")
-            for name, value in ranked[:MOST_FEATURES]
-        ],
-        "growth of RMSE in dollars",
-        lambda value: f"{value:.2f}",
-    )
-    left_out = len(ranked) - MOST_FEATURES
-    return chart + (
-        "<p>A feature's values are shuffled among the trips and the error is measured again: the "
-        "more it grows, the more the model relies on that feature. Features that tell the same "
-        "story share the credit."
-        + (f" The {left_out} least important are left out." if left_out > 0 else "")
-        + "</p>"
-    )
-
-
-def _cleaning_section(cleaning: Report) -> str:
-    return (
-        f"<p>Of {cleaning.rows_read:,} rows in the training files, {cleaning.rows_kept:,} were "
-        f"kept.</p>"
-    ) + _table(
-        ("What was found", "Rows", "Share", "Done"),
-        [
-            (
-                count.description,
-                f"{count.rows:,}",
-                f"{count.rows / cleaning.rows_read:.3%}",
-                count.action,
-            )
-            for count in cleaning.counts
-        ],
-    )
-
-
-def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    def row(tag: str, cells: Sequence[str]) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    return (
-        f'<div class="wide"><table><thead>{row("th", head)}</thead>'
-        f"<tbody>{''.join(row('td', cells) for cells in body)}</tbody></table></div>"
-    )

@@ -24,7 +24,7 @@ from sagemaker_runtime.algorithm import Columns, TrainingJob
 from sagemaker_runtime.engines.trees import Trees
 from sagemaker_runtime.errors import ModelError, Stopped
 from sagemaker_runtime.threads import in_order
-from taxi_fare import artifact, blocks, cleaning, evaluation, features
+from taxi_fare import artifact, blocks, cleaning, evaluation
 from taxi_fare.metrics import METRICS
 from taxi_fare.predictor import predict
 from taxi_fare.schema import FARE, INPUT
@@ -35,10 +35,9 @@ TOLERANCE = 1e-6
 # Validation rows, enough for two digits of an error, by which the progress of a fit is judged and
 # the saved model is verified.
 SAMPLE_ROWS = 20_000
-# Of those, the ones on which the importance of a feature is measured, and how often: enough for
+# Of those, the ones on which the importance of a feature is measured: enough for
 # two digits.
 IMPORTANCE_ROWS = 2_000
-SHUFFLES = 3
 REPORTS = 10  # lines on the progress of a fit
 LIBRARIES = ("lightgbm", "numpy", "pyarrow", "scikit-learn", "skops", "treelite")
 
@@ -97,8 +96,11 @@ def train(job: TrainingJob) -> None:
         if not job.stopping():  # the model is what the remaining seconds are for
             few = slice(IMPORTANCE_ROWS)
             seed = job.hyperparameters["seed"]
-            importance = _importance(trees, sample[few], fares[some][few], seed)
-            page = evaluation.page(results, importance, report, job.hyperparameters, facts)
+            importance = evaluation.importance(trees, sample[few], fares[some][few], seed)
+            # Not above: it brings matplotlib.
+            from taxi_fare import evaluation_page
+
+            page = evaluation_page.render(results, importance, report, job.hyperparameters, facts)
             (job.output_dir / "evaluation.html").write_text(page, encoding="utf-8")
     except OSError as error:
         print(f"{job.output_dir} could not be written, the model is kept: {error}", file=sys.stderr)
@@ -160,22 +162,6 @@ def _fitted(job: TrainingJob, trips: Columns, sample: np.ndarray, fares: np.ndar
 
     fit(estimator, fitted, targets, stop)
     return estimator
-
-
-def _importance(trees: Trees, matrix: np.ndarray, fares: np.ndarray, seed: int) -> dict[str, float]:
-    """
-    Return by how many dollars the RMSE grows when a feature's values are shuffled, on average.
-    """
-    random = np.random.default_rng(seed)
-    error = evaluation.rmse(fares, trees.predict(matrix))
-    importance = {}
-    for number, name in enumerate(features.FEATURES):
-        shuffled, errors = matrix.copy(), []
-        for _ in range(SHUFFLES):
-            random.shuffle(shuffled[:, number])
-            errors.append(evaluation.rmse(fares, trees.predict(shuffled)))
-        importance[name] = float(np.mean(errors)) - error
-    return importance
 
 
 def _verify(served: np.ndarray, trained: np.ndarray) -> None:

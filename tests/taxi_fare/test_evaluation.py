@@ -4,13 +4,17 @@ The figures of an evaluation, and the page that shows them.
 
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
+from project import CONTAINER
 from taxi_fare.cleaning import clean
-from taxi_fare.evaluation import evaluate, page, rmse
+from taxi_fare.evaluation import evaluate, rmse
+from taxi_fare.evaluation_page import render
 from taxi_fare.simulation import simulate
 
 MIDTOWN, HARLEM = (-73.985, 40.755), (-73.945, 40.81)
@@ -77,7 +81,7 @@ def evaluation(cleaned):
 
 @pytest.fixture(scope="module")
 def html(cleaned, evaluation):
-    return page(
+    return render(
         evaluation,
         {"expected_fare": 7.5, "hour": 0.25, "passengers": -0.01},
         cleaned[1],
@@ -178,7 +182,7 @@ def test_the_page_shows_every_part(html, evaluation):
 
 
 def test_charts_can_be_read_aloud(html):
-    """Every chart has a title and a description of its own."""
+    """Every chart has its own title and description."""
     charts = re.findall(
         r'<svg class="chart" role="img"[^>]*><title>(.+?)</title><desc>(.+?)</desc>', html
     )
@@ -189,10 +193,10 @@ def test_charts_can_be_read_aloud(html):
 
 def test_a_bar_is_as_long_as_its_value(html):
     """The bars of importance stand in the ratio of the values; a negative one has no length."""
-    widths = {
-        name: float(width)
-        for width, name in re.findall(r'width="([\d.]+)"[^>]*><title>(\w+): RMSE', html)
-    }
+    widths = {}
+    for name, path in re.findall(r'<title>(\w+): RMSE[^<]*</title> <path d="([^"]*)"', html):
+        across = [float(x) for x in re.findall(r"[ML] ([\d.-]+)", path)]
+        widths[name] = max(across) - min(across)
     assert widths["expected_fare"] == pytest.approx(30 * widths["hour"], rel=0.02)
     assert widths["passengers"] == 0
 
@@ -200,7 +204,7 @@ def test_a_bar_is_as_long_as_its_value(html):
 def test_values_are_escaped(cleaned, evaluation):
     """Names and values from outside cannot become markup."""
     evil = '<b onload="x">&'
-    html = page(evaluation, {evil: 1.0}, cleaned[1], {evil: evil}, {evil: evil})
+    html = render(evaluation, {evil: 1.0}, cleaned[1], {evil: evil}, {evil: evil})
     assert evil not in html
     assert "&lt;b onload=" in html
     Outline(html)
@@ -209,4 +213,22 @@ def test_values_are_escaped(cleaned, evaluation):
 def test_few_trips_make_a_page_too(cleaned):
     """A single trip, and a model that is never wrong, still give a page."""
     result = evaluate(np.array([52.0]), np.array([52.0]), trips((MIDTOWN, JFK)))
-    Outline(page(result, {"hour": 0.0}, cleaned[1], {}, {}))
+    Outline(render(result, {"hour": 0.0}, cleaned[1], {}, {}))
+
+
+def test_pictures_are_the_same_bytes_and_follow_the_page(cleaned, evaluation, html):
+    """The same figures give the same page, whose pictures have no colours but the style sheet's."""
+    importance = {"expected_fare": 7.5, "hour": 0.25, "passengers": -0.01}
+    parameters, facts = {"rounds": 300, "learning_rate": 0.06}, {"Data": "9f86d081", "Rows": 4_000}
+    assert render(evaluation, importance, cleaned[1], parameters, facts) == html
+    pictures = "".join(re.findall(r"<svg .*?</svg>", html, re.DOTALL))
+    assert "var(--accent)" in pictures
+    assert "var(--level0)" in pictures
+    assert not re.search(r"#[0-9a-f]{6}|font-family", pictures)
+    assert " id=" not in pictures
+
+
+def test_matplotlib_waits_for_the_page():
+    """The algorithm and its training are imported without it."""
+    code = "import sys, taxi_fare.training; assert not {'matplotlib', 'sklearn'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(CONTAINER)}, check=True)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import treelite
 
-from sagemaker_runtime.engines import scikit_learn
 from sagemaker_runtime.engines.assembly import Tree, assemble
 from sagemaker_runtime.engines.labels import storable
 from sagemaker_runtime.engines.trees import Trees
@@ -37,6 +36,9 @@ def from_estimator(estimator: Any) -> Trees:
         if library == "sklearn":
             if name.startswith("HistGradientBoosting"):
                 return _from_histograms(estimator)
+            # Not above: LightGBM's and XGBoost's models can do without it.
+            from sagemaker_runtime.engines import scikit_learn
+
             return scikit_learn.from_estimator(estimator)
         if library == "lightgbm":
             booster = estimator if name == "Booster" else estimator.booster_
