@@ -71,8 +71,9 @@ def blocks(body: IO[bytes], quotes: bool = True) -> Iterator[Block]:
         if whole:
             check_utf8(whole)
             yield Block(whole, line, is_plain)
-        line += lines_in(text[:end]) - len(blank)
-        rest = blank + text[end:]
+        if not has_ended:
+            line += lines_in(text[:end]) - len(blank)
+            rest = blank + text[end:]
 
 
 def _without_blank(text: bytes) -> tuple[bytes, bytes]:
