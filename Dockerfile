@@ -5,6 +5,11 @@
 # such as --build-arg BASE_IMAGE=debian@sha256:...
 ARG BASE_IMAGE=public.ecr.aws/docker/library/debian:trixie-slim
 
+# The package that is the algorithm, and the folder it stands in: ./new.sh writes its name here;
+# --build-arg ALGORITHM=mock_model --build-arg FOLDER=examples/mock puts another one into the image.
+ARG ALGORITHM=taxi_fare
+ARG FOLDER=container
+
 FROM ${BASE_IMAGE} AS system
 
 # libgomp1: OpenMP, which LightGBM's wheel takes from the system
@@ -32,11 +37,15 @@ COPY requirements.txt /tmp/
 RUN python3 -m pip --python /opt/venv/bin/python3 install --no-cache-dir --no-compile \
         --only-binary :all: --require-hashes --requirement /tmp/requirements.txt
 
-# 115 MB that nothing imports when training or serving: these packages' own tests, what compilers
-# read of them, and pyarrow's network protocol Flight. Packages that you add stay whole.
+# 160 MB that nothing uses when training or serving: these packages' own tests, what compilers read
+# of them, pyarrow's network protocol Flight and what its wheel holds three times for linkers, the
+# compiled twins of fontTools' Python files, and what botocore knows of AWS's services beside S3 and
+# those that give credentials (where your algorithm calls others, take out the last find). Packages
+# that you add stay whole.
 # Bytecode is never compared with its source: file times do not survive every way of copying an
 # image, and with a read-only root or another user id it could not be written again.
-RUN for package in gevent numpy onnxruntime pandas pyarrow scipy sklearn skops; do \
+RUN for package in fontTools gevent greenlet matplotlib mpl_toolkits numpy onnxruntime pandas \
+        pyarrow scipy sklearn skops; do \
         folder=$(echo /opt/venv/lib/python3*/site-packages/"$package"); \
         [ -d "$folder" ] || continue; \
         find "$folder" -depth -type d -name tests -exec rm -r '{}' + ; \
@@ -45,19 +54,23 @@ RUN for package in gevent numpy onnxruntime pandas pyarrow scipy sklearn skops; 
         find "$folder" -type d -empty -delete; \
     done \
     && rm -rf /opt/venv/lib/python3*/site-packages/pyarrow/*flight* \
+        /opt/venv/lib/python3*/site-packages/pyarrow/libarrow_python*.so \
+        /opt/venv/lib/python3*/site-packages/pyarrow/libarrow_python*.so.*.* \
+    && find /opt/venv/lib/python3*/site-packages/fontTools -name '*.so' -delete \
+    && find /opt/venv/lib/python3*/site-packages/botocore/data -mindepth 1 -maxdepth 1 -type d \
+        ! -name s3 ! -name sts ! -name 'sso*' ! -name signin -exec rm -r '{}' + \
     && /opt/venv/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 
 FROM system AS program
 
-# The folder of the algorithm, as seen from the top of the project: --build-arg
-# ALGORITHM=examples/mock/mock_model puts that one into the image in place of taxi_fare.
-ARG ALGORITHM=container/taxi_fare
+ARG ALGORITHM
+ARG FOLDER
 
 COPY container /opt/program
-COPY ${ALGORITHM} /opt/algorithm
+COPY ${FOLDER} /opt/packages
 
-# 1. Exactly one algorithm stays beside sagemaker_runtime.
+# 1. Beside sagemaker_runtime stand the algorithm and the packages that stand beside it in FOLDER.
 # 2. A Windows line ending makes "python3\r: No such file or directory" of a script's first line.
 # 3. Run bits get lost on file systems without them; the platform may use any user id.
 # 4. The program's bytecode is compared with its source, so that a file mounted over it counts.
@@ -65,7 +78,14 @@ WORKDIR /opt/program
 RUN for folder in */; do \
         [ "$folder" = sagemaker_runtime/ ] || [ ! -e "$folder/__init__.py" ] || rm -r "$folder"; \
     done \
-    && mv /opt/algorithm "./$(basename "$ALGORITHM")" \
+    && for init in /opt/packages/*/__init__.py; do \
+        folder=$(dirname "$init"); \
+        [ "$(basename "$folder")" = sagemaker_runtime ] || cp -r "$folder" .; \
+    done \
+    && if [ ! -f "$ALGORITHM/__init__.py" ]; then \
+        echo "there is no package '$ALGORITHM' in $FOLDER/; name the algorithm: --build-arg ALGORITHM=..."; \
+        exit 1; \
+    fi \
     && if crlf=$(grep -rlI --include=train --include=serve --include='*.py' --include='*.conf' \
             "$(printf '\r')\$" .); then \
         echo "Windows line endings (CRLF) in: $crlf"; \
@@ -100,6 +120,10 @@ ENV PATH=/opt/program:/opt/venv/bin:$PATH \
 
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=native /opt/program /opt/program
+
+# The package that train and serve take; others beside it are its helpers.
+ARG ALGORITHM
+ENV ALGORITHM=${ALGORITHM}
 
 WORKDIR /opt/program
 

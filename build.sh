@@ -10,9 +10,11 @@ Builds IMAGE, such as taxi-fare or my-model:1.2, from the Dockerfile beside this
 
 Options:
   --algorithm FOLDER  the algorithm to put into it, as seen from the top of the project, such as
-                      examples/mock/mock_model (default: the one in container/)
+                      examples/mock/mock_model (default: the one in container/); the packages
+                      beside it come along
 
 Environment:
+  ALGORITHM   the package in container/ to take, where there are several
   BASE_IMAGE  the base, such as debian:trixie-slim or a mirror's name with a digest
               (default: the one in the Dockerfile)
   PLATFORM    the platform of the image (default: linux/amd64, which SageMaker trains on)
@@ -38,21 +40,27 @@ done
 [ -n "$image" ] || fail "which image? For example: ./build.sh taxi-fare" 64
 
 if [ -z "$algorithm" ]; then
+  algorithm=${ALGORITHM:-}
   for init in "$top"/container/*/__init__.py; do
-    folder=$(basename "$(dirname "$init")")
-    [ "$folder" != sagemaker_runtime ] || continue
-    [ -z "$algorithm" ] || fail "container/ holds two algorithms, $algorithm and container/$folder;
-leave one there, or name it with --algorithm"
-    algorithm=container/$folder
+    package=$(basename "$(dirname "$init")")
+    [ "$package" != sagemaker_runtime ] && [ -z "${ALGORITHM:-}" ] || continue
+    [ -z "$algorithm" ] || fail "container/ holds several packages, such as $algorithm and $package;
+say which is the algorithm: ALGORITHM=$package ./build.sh $image"
+    algorithm=$package
   done
+  [ -n "$algorithm" ] || fail "container/ holds no algorithm; make one: ./new.sh my_model"
+  algorithm=container/$algorithm
 fi
 algorithm=${algorithm%/}
+name=$(basename "$algorithm") folder=$(dirname "$algorithm")
 case "$algorithm" in
   container/* | examples/*) ;;
   *) fail "'$algorithm' is not sent to the builder; put the folder below container/ or examples/" ;;
 esac
-[ -f "$top/$algorithm/__init__.py" ] || fail "'$algorithm' is no algorithm: expected a folder with
-an __init__.py, as seen from $top, such as container/taxi_fare"
+[ -f "$top/$algorithm/__init__.py" ] || fail "'$algorithm' is not an algorithm: expected a folder
+with an __init__.py, as seen from $top, such as examples/mock/mock_model"
+[ ! -f "$top/container/$name.py" ] && [ ! -f "$top/container/$name" ] || fail "the package $name/
+has the name of one of the program's files; rename the folder, such as my_$name/"
 
 command -v docker >/dev/null || fail "docker is not installed: https://docs.docker.com/get-docker/"
 docker info >/dev/null 2>&1 || fail "no Docker engine answers; start Docker Desktop, or on Linux:
@@ -67,7 +75,7 @@ if git -C "$top" rev-parse --verify --quiet HEAD >/dev/null 2>&1; then
 fi
 
 arguments=(
-  --build-arg "ALGORITHM=$algorithm"
+  --build-arg "ALGORITHM=$name" --build-arg "FOLDER=$folder"
   --build-arg "SOURCE=$source" --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
 )
 [ -z "${BASE_IMAGE:-}" ] || arguments+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")

@@ -81,7 +81,8 @@ def main() -> None:
         started, cpu = time.perf_counter(), time.process_time()
         estimator = make_estimator(**defaults)
         learned = matrix[fit].astype(precision(estimator))
-        targets = pull_outliers(learned, fares[fit], clip=clip, seed=defaults["seed"])
+        library = {name: defaults[name] for name in ("estimator", "seed")}
+        targets = pull_outliers(learned, fares[fit], clip=clip, **library)
         estimator.fit(learned, targets)
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
         # Cleaned rows are usable, so the typical fare is never asked for.

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "container"))
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from sagemaker_runtime.engines.trees import from_estimator
+from sagemaker_runtime.engines.trees import Trees
 from sagemaker_runtime.training import tables
 from taxi_fare import cleaning, features
 from taxi_fare.schema import FARE, INPUT
@@ -45,14 +45,14 @@ Make = Callable[[Any, np.ndarray, np.ndarray, int], Predict]
 
 
 def compiled(estimator: Any, rows: np.ndarray, fares: np.ndarray, threads: int) -> Predict:
-    trees = from_estimator(estimator)
+    trees = Trees.from_estimator(estimator)
     if not trees.is_compiled:
         raise ImportError("run container/compile.sh")
     return lambda features: trees.predict(features, threads)
 
 
 def plain(estimator: Any, rows: np.ndarray, fares: np.ndarray, threads: int) -> Predict:
-    return from_estimator(estimator).walk
+    return Trees.from_estimator(estimator).ensemble.walk
 
 
 def scikit_learn(estimator: Any, rows: np.ndarray, fares: np.ndarray, threads: int) -> Predict:

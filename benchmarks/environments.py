@@ -61,7 +61,8 @@ def environ(subject: Subject, run: Path, port: int, model_root: Path) -> dict[st
         for name, value in os.environ.items()
         if not name.startswith(("OMP_", "OPENBLAS_", "MKL_", "PYTHON", "SAGEMAKER_", "MODEL_"))
     }
-    own = {name: value.format(run=run) for name, value in subject.environ.items()}
+    folders = {"run": run, "home": home(subject)}
+    own = {name: value.format(**folders) for name, value in subject.environ.items()}
     if subject.role in ("peer", "aside"):
         own["PYTHONPATH"] = f"{PEERS}:{CONTAINER}"
     common = {

@@ -73,14 +73,14 @@ def simulate(folder: Path) -> tuple[Path, Payloads]:
     return training, Payloads(header[2], [line[2] for line in lines], fares)
 
 
-def train(trips: Path, root: Path) -> None:
+def train(trips: Path, root: Path, container: Path = CONTAINER) -> None:
     """
     Train this project's model, of the size that its defaults give, below ``root``.
     """
     channel = root / "input/data/training"
     channel.mkdir(parents=True)
     (channel / trips.name).symlink_to(trips)
-    command = [sys.executable, str(CONTAINER / "train")]
+    command = [sys.executable, str(container / "train")]
     variables = os.environ | {"SAGEMAKER_BASE_DIR": str(root)}
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     if done.returncode != 0:

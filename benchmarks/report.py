@@ -94,6 +94,14 @@ def ratio_lines(rows: list[tuple[str, float | None, str, float]]) -> str:
 # What, which figure of whom over which of whom, and the floor. "most" and "least" are the peers'
 # largest and smallest; a figure that stands alone is over 1.
 FLOORS = (
+    ("1 row, one connection, p50: ours / before",
+     "ours row_1_p50_ms", "before row_1_p50_ms", "≤", 1.15),
+    ("10,000-row CSV, one caller, rows/s: ours / before",
+     "ours csv_1_rows_s", "before csv_1_rows_s", "≥", 0.75),
+    ("10,000 rows of JSON, rows/s: ours / before",
+     "ours json_rows_s", "before json_rows_s", "≥", 0.6),
+    ("start to first good ping: ours / before", "ours ready_s", "before ready_s", "≤", 1.25),
+    ("memory, idle: ours / before", "ours idle_mb", "before idle_mb", "≤", 1.1),
     ("1 row, one connection, p50: classic / ours",
      "classic row_1_p50_ms", "ours row_1_p50_ms", "≥", 20),
     ("1 row, one connection, p50: ours / empty route",

@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: benchmarks/run.sh [--short] [--only NAME,...] [--rounds N] [--list]
+Usage: benchmarks/run.sh [--short] [--only NAME,...] [--against REVISION] [--rounds N] [--list]
 
 Without options: serving, batch, cold start and memory in three interleaved rounds, then training,
 then its growth from 0.5 to 10 million rows in one round;
@@ -14,6 +14,7 @@ Takes hours, downloads some 2 GB once, and wants an otherwise idle machine with 
 Options:
   --short           one brief round of ours, the empty route and the classic stack, printed only
   --only NAME,...   these subjects, printed only
+  --against REVISION  this project as git has it at REVISION too, printed only
   --rounds N        rounds (default: 3, with --short 1)
   --list            print the subjects' names and end
 
@@ -27,7 +28,7 @@ publish=yes
 for argument in "$@"; do
   case "$argument" in
     -h | --help) usage; exit 0 ;;
-    --short | --only | --only=* | --list) publish=no ;;
+    --short | --only | --only=* | --against | --against=* | --list) publish=no ;;
     --rounds | --rounds=*) ;;
     -*) echo "run.sh: unknown option '$argument'; see --help" >&2; exit 64 ;;
   esac

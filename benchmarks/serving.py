@@ -6,6 +6,7 @@ import argparse
 import json
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import report
-from environments import Absent, prepare
+from environments import CACHE, Absent, prepare
 from load import PeakMemory, ping_p99_ms, wrk
 from machine import describe
 from payloads import BATCH_ROWS, SMALL_BODIES, Payloads, simulate, train
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--only", default="", metavar="NAME,...")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--against", metavar="REVISION")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.list:
@@ -186,7 +188,11 @@ def main() -> None:
             parser.error(f"{tool} is not on PATH; on Debian and Ubuntu: apt-get install {tool}")
     plan = BRIEF if options.short else FULL
     rounds = options.rounds or plan.rounds
-    subjects = [subject for subject in SUBJECTS if names is None or subject.name in names]
+    subjects = [
+        subject
+        for subject in SUBJECTS
+        if (options.against if subject.name == "before" else names is None or subject.name in names)
+    ]
 
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
@@ -195,15 +201,37 @@ def main() -> None:
         training, payloads = simulate(scratch)
         model_root = scratch / "ml"
         train(training, model_root)
+        if options.against:
+            check_out(options.against, training)
         results = _rounds(subjects, rounds, payloads, plan, model_root, scratch, training)
     results |= {"machine": describe(), "minutes": (time.monotonic() - began) / 60}
     results["batch_mb"] = plan.batch_mb
     print()
     print(report.serving(results))
-    if not options.short and names is None:
+    if not (options.short or names or options.against):
         report.keep("serving", results)
     if not all(results["rounds"].get(s.name) for s in subjects if s.role in ("ours", "limit")):
         sys.exit("this project or the empty route could not be measured; see above")
+
+
+def check_out(revision: str, training: Path) -> None:
+    """
+    Put the project as it was at ``revision`` where the subject "before" is started, compiled and
+    with a model of its own.
+    """
+    before = CACHE / "own/before"
+    shutil.rmtree(before, ignore_errors=True)
+    before.mkdir(parents=True)
+    top = Path(__file__).resolve().parent.parent
+    archive = subprocess.run(  # noqa: S603
+        ["git", "archive", revision, "container"],  # noqa: S607 - whichever git is on PATH
+        cwd=top,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    subprocess.run(["tar", "-x"], cwd=before, input=archive.stdout, check=True)  # noqa: S607
+    subprocess.run([before / "container/compile.sh"], check=True)  # noqa: S603
+    train(training, before / "ml", before / "container")
 
 
 def _rounds(

@@ -142,6 +142,9 @@ FRAMEWORKS = (
 
 SUBJECTS = (
     Subject("ours", "this project", ("{python}", "../../container/serve"), role="ours"),
+    Subject("before", "this project at another revision",
+            ("{python}", "{home}/before/container/serve"), role="ours",
+            environ={"SAGEMAKER_BASE_DIR": "{home}/before/ml"}),
     Subject("empty", "empty route, same nginx and gunicorn", ("{python}", "{home}/empty/serve"),
             role="limit", setup=("{python}", "empty_route.py", "{home}/empty")),
     Subject("guest", "this container, the peers' model work", ("{python}", "{home}/guest/serve"),

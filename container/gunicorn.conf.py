@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 from logging.config import dictConfig
 
 from gevent import events
@@ -18,22 +19,21 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.workers.base import Worker
 
+from sagemaker_runtime import resources
 from sagemaker_runtime.logs import logging_config
-from sagemaker_runtime.settings import THREAD_POOLS, Settings, preloads
+from sagemaker_runtime.serving import preload, refusals
+from sagemaker_runtime.settings import Settings, preloads
 
 settings = Settings.from_environ(os.environ)
+threads_before = preload.count_threads()
+kills_before = resources.oom_kills()
 
 wsgi_app = "wsgi:app"
 bind = f"0.0.0.0:{settings.port}"
 workers = settings.workers
 # Greenlets keep /ping answering while a long request runs in gevent's thread pool.
 worker_class = "gevent"
-# Several workers share the processors: a pool of threads in each would only fight for them.
-for name in THREAD_POOLS:
-    os.environ.setdefault(name, "1")
-# Threads that wait in a loop for their next task take the processors from the other workers.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-preload_app = preloads(os.environ)
+preload_app = preloads(settings, os.environ)
 
 # A worker that has shown no sign of life for so long is replaced.
 timeout = settings.timeout_s
@@ -48,7 +48,8 @@ control_socket_disable = True
 # Headers that say "this came over https" are of no use here, contradictory ones would be refused.
 secure_scheme_headers: dict[str, str] = {}
 forwarded_allow_ips = ""
-# As large as nginx passes on; see large_client_header_buffers there.
+# As large as nginx passes on; see large_client_header_buffers there. 8190 is gunicorn's most.
+limit_request_line = 8190
 limit_request_field_size = 16384
 limit_request_fields = 1000
 
@@ -59,9 +60,18 @@ class Logger(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
     """
 
     access_log_enabled = False
+    killed: int | None = None
 
     def setup(self, cfg: Config) -> None:
         dictConfig(logging_config(settings.log_level))
+
+    def error(self, msg: str, *args: object, **kwargs: object) -> None:
+        """
+        Log an error and note which worker was killed, which no hook is told.
+        """
+        super().error(msg, *args, **kwargs)
+        if "SIGKILL" in args:
+            Logger.killed = args[0]  # type: ignore[assignment]  # a process id
 
 
 logger_class = Logger
@@ -71,18 +81,55 @@ def write_json_error(client: socket.socket, status: int, reason: str, message: s
     """
     Answer a request that gunicorn refuses before the application sees it.
     """
+    if message.startswith("Invalid HTTP Version"):  # gunicorn's 400 for it, nginx's is 505
+        status, reason = 505, "HTTP Version Not Supported"
     request_id = secrets.token_hex(16)
-    code = "bad_request" if status < 500 else "internal_error"
-    message = (message or reason)[:500]
-    about = {"request_id": request_id, "status": status, "error": code, "reason": message}
+    refusal = refusals.find(status)
+    about = {
+        "request_id": request_id,
+        "status": status,
+        "error": refusal.code,
+        "reason": (message or reason)[:500],
+    }
     logging.getLogger("gunicorn.error").warning("request refused", extra={"fields": about})
-    error = {"code": code, "message": message, "request_id": request_id}
+    error = {"code": refusal.code, "message": refusal.message, "request_id": request_id}
     body = json.dumps({"error": error}).encode() + b"\n"
     head = (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        f"X-Request-Id: {request_id}\r\n\r\n"
     )
     util.write_nonblock(client, head.encode() + body)
+
+
+def on_starting(server: Arbiter) -> None:
+    """
+    Keep a model that was loaded here from the workers when loading left threads, which no fork
+    takes along: whatever waits for them in a worker would wait for ever.
+    """
+    left = preload.threads_left(threads_before) if preload_app else None
+    if left and settings.preload == "on":
+        server.log.warning(
+            "loading the model left %s, which the workers will not have; if predictions hang, set "
+            "MODEL_SERVER_PRELOAD=auto",
+            left,
+        )
+    elif left:
+        server.log.info(
+            "loading the model left %s, which the workers would not have: each worker loads the "
+            "model for itself; MODEL_SERVER_PRELOAD=off saves loading it here first",
+            left,
+        )
+        preload.load_in_each_worker()
+
+
+def child_exit(server: Arbiter, worker: Worker) -> None:
+    """
+    Say what to do when a worker was killed, unless gunicorn did it for want of a sign of life.
+    """
+    if worker.pid == Logger.killed and not worker.aborted:
+        why = resources.out_of_memory(settings.workers, kills_before)
+        server.log.error("worker %s was killed. %s", worker.pid, why)
 
 
 def when_ready(server: Arbiter) -> None:
@@ -120,6 +167,18 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
         # their share. On a socket of its own that only makes newcomers wait, for half a second
         # behind 64 busy connections; this setting, read in the worker for just that, ends it.
         worker.cfg.set("workers", 1)
+
+
+def worker_int(worker: Worker) -> None:
+    """
+    End a worker at once when serve says so, after the last request.
+
+    gunicorn would wait for 0.1 s; when the worker's main loop ends by itself meanwhile, the two
+    exits meet with a traceback.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 # gevent would search all installed packages for plug-ins of its own, 25 times in each worker.

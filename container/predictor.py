@@ -5,12 +5,14 @@ The model: loaded once, checked once, then asked for predictions. Knows no Flask
 import logging
 from collections.abc import Iterator
 from io import BytesIO
+from math import inf
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
 from typing import IO, Any
 
-from sagemaker_runtime.algorithm import Algorithm
+from sagemaker_runtime.algorithm import Algorithm, usual
+from sagemaker_runtime.errors import AlgorithmError, NoServingCode, RequestError
 
 # Room for a cause in a ping's answer and in the list of a failed endpoint, in characters.
 REASON_LENGTH = 500
@@ -35,6 +37,8 @@ class Predictor:
         self._tested = False
         self._testing = Lock()
         self._reason: str | None = None
+        # What made the model fail.
+        self.error: Exception | None = None
         try:
             self._model = algorithm.load(model_dir)
         except Exception as error:  # noqa: BLE001 - whatever somebody's algorithm raises
@@ -64,28 +68,67 @@ class Predictor:
         algorithm returned what cannot be written.
         """
         reader, predictions = self.algorithm.input, []
+        done: int | None = 0
         for piece in reader.read(body, media_type, charset):
             rows = reader.count(piece)
-            if rows != 0:  # many libraries refuse to predict for nothing
+            if rows == 0:  # many libraries refuse to predict for nothing
+                continue
+            try:
                 predictions.append((self.algorithm.predict(self._model, piece), rows))
-        counts = [rows for _, rows in predictions]
-        total = None if None in counts else sum(counts)  # type: ignore[arg-type]  # no None
-        return total, self.algorithm.output.write(predictions, answer_type)
+            except RequestError as error:
+                if error.row is not None and done:
+                    error.row += done  # it counts from the piece's first
+                raise
+            done = None if rows is None or done is None else done + rows
+        content = self.algorithm.output.write(predictions, answer_type)
+        if not isinstance(content, (bytes, Iterator)):
+            raise AlgorithmError(
+                f"OUTPUT.write returned a value of type {type(content).__name__}; expected bytes, "
+                "or an iterator of bytes that is sent as it comes"
+            )
+        return done, content
 
     def _test(self) -> None:
         try:
-            for _ in range(2):  # the first prediction may be slow for what it sets up
-                started = perf_counter()
-                content_type, body = self.algorithm.input.example()
-                answer_type = self.algorithm.output.media_types[0]
-                self.answer(BytesIO(body), content_type, "utf-8", answer_type)
-                self.seconds = perf_counter() - started
+            if self.algorithm.input.example() is None:
+                logger.info("no self-test: there is no example; the model was loaded")
+                self.seconds = inf  # for all that is known
+            else:
+                self._predict_examples()
         except Exception as error:  # noqa: BLE001 - whatever somebody's algorithm raises
             self._fail("the self-test failed", error)
         self._tested = True
 
+    def _predict_examples(self) -> None:
+        # The first may be slow for what it sets up, and either for other programs beside it.
+        times = []
+        for _ in range(2):
+            started = perf_counter()
+            rows = self._predict_example(1)
+            times.append(perf_counter() - started)
+        self.seconds = min(times)
+        if rows is not None:
+            # A prediction of the wrong shape may happen to fit one row.
+            self._predict_example(2)
+
+    def _predict_example(self, rows: int) -> int | None:
+        """
+        Answer the example of the algorithm's input in the output's usual type, to the end, and
+        return how many rows it had, None when it is not made of rows.
+        """
+        example = self.algorithm.input.example(rows)
+        if example is None:
+            raise AlgorithmError(f"INPUT has an example of one row and none of {rows}")
+        media_type, body = example
+        answer_type = usual(self.algorithm.output.media_types)
+        counted, content = self.answer(BytesIO(body), media_type, "utf-8", answer_type)
+        if not isinstance(content, bytes):
+            for _ in content:
+                pass
+        return counted
+
     def _fail(self, what: str, error: Exception) -> None:
         cause = " ".join(f"{what}: {type(error).__name__}: {error}".split())
         self._tested = True
-        self._reason = cause[:REASON_LENGTH]
-        logger.error(self._reason, exc_info=error)
+        self._reason, self.error = cause[:REASON_LENGTH], error
+        logger.error(self._reason, exc_info=None if isinstance(error, NoServingCode) else error)

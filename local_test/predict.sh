@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Sends a payload to the running server and prints the predictions.
+# Sends a request to the running server and prints the answer.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: local_test/predict.sh [PAYLOAD] [CONTENT-TYPE]
+Usage: local_test/predict.sh [FILE] [CONTENT-TYPE]
 
-Sends PAYLOAD (default: local_test/payload.csv) to /invocations. The content type is guessed from
-the ending: .csv, .json or .jsonl. An answer other than 2xx is shown and makes the script fail.
+Sends FILE to /invocations and prints the answer. The Content-Type is guessed from the ending: .csv,
+.json, .jsonl, .txt, .npy, .png, .jpg. Without a file the algorithm's own example is sent, which
+the running container states. Status, Content-Type and time go to stderr. An answer other than 2xx
+makes the script fail.
 
 Environment:
   PORT       the server's port on this machine (default: 8080)
@@ -24,34 +26,65 @@ case "${1:-}" in
   -h | --help) usage; exit 0 ;;
   -*) fail "unknown option '$1'; see --help" 64 ;;
 esac
-[ $# -le 2 ] || fail "expected at most a payload and a content type, got $# arguments" 64
+[ $# -le 2 ] || fail "expected at most a file and a content type, got $# arguments" 64
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-payload=${1:-$here/payload.csv}
-content_type=${2:-}
-[ -f "$payload" ] || fail "there is no file '$payload'"
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+port=${PORT:-8080}
+url=${SERVE_URL:-http://127.0.0.1:$port}
+file=${1:-} content_type=${2:-}
+command -v curl >/dev/null || fail "curl is not installed"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# example FILE: write the example of the algorithm that is served, or else of the one in container/.
+example() {
+  local container=""
+  [ -n "${SERVE_URL:-}" ] || ! command -v docker >/dev/null \
+    || container=$(docker ps --quiet --filter label=local_test.serve --filter "publish=$port" \
+      2>/dev/null || true)
+  if [ -n "$container" ]; then
+    docker exec --interactive "$container" python3 - <"$top/local_test/example.py" >"$1"
+  else
+    (cd "$top" && .venv/bin/python local_test/example.py) >"$1"
+  fi
+}
+
+if [ -z "$file" ]; then
+  curl --silent --output "$scratch/answer" --max-time 10 "$url/ping" \
+    || fail "nothing answers at $url; start the server: local_test/serve-local.sh IMAGE"
+  example "$scratch/example" \
+    || fail "the algorithm's example could not be read (the reason stands above); name a file"
+  content_type=$(head -n 1 "$scratch/example")
+  file=$scratch/request
+  tail -n +2 "$scratch/example" >"$file"
+fi
+[ -f "$file" ] || fail "there is no file '$file'"
 if [ -z "$content_type" ]; then
-  case "$payload" in
+  case "$file" in
     *.csv) content_type=text/csv ;;
     *.json) content_type=application/json ;;
     *.jsonl) content_type=application/jsonlines ;;
-    *) fail "no content type known for '$payload'; give it as the second argument, such as text/csv" 64 ;;
+    *.txt) content_type=text/plain ;;
+    *.npy) content_type=application/x-npy ;;
+    *.png) content_type=image/png ;;
+    *.jpg | *.jpeg) content_type=image/jpeg ;;
+    *) fail "no content type known for '$file'; give it as the second argument, such as text/csv" 64 ;;
   esac
 fi
-command -v curl >/dev/null || fail "curl is not installed"
 
-url=${SERVE_URL:-http://127.0.0.1:${PORT:-8080}}
-answer=$(mktemp)
-trap 'rm -f "$answer"' EXIT
-status=$(curl --silent --show-error --max-time 60 --header "Content-Type: $content_type" \
-  --data-binary "@$payload" --output "$answer" --write-out '%{http_code}' "$url/invocations") \
+said=$(curl --silent --show-error --max-time 60 --header "Content-Type: $content_type" \
+  --data-binary "@$file" --output "$scratch/answer" \
+  --write-out '%{http_code} %{content_type}, %{time_total} s' "$url/invocations") \
   || fail "nothing answers at $url; start the server: local_test/serve-local.sh IMAGE"
 
-case "$status" in
-  2??) cat "$answer" ;;
+case "$said" in
+  2??" "*)
+    cat "$scratch/answer"
+    echo "$said" >&2
+    ;;
   *)
-    cat "$answer" >&2
+    cat "$scratch/answer" >&2
     printf '\n' >&2
-    fail "$url/invocations answered $status (the body stands above)"
+    fail "$url/invocations answered ${said%% *} (the body stands above)"
     ;;
 esac

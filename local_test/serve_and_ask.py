@@ -1,50 +1,46 @@
 """
-Starts the server, asks it for the fares of payload.csv, prints them, stops it: the second half of
-quickstart.sh.
+Starts the server, sends it a file or the algorithm's own example, prints the answer, stops it: the
+second half of try.sh.
 """
 
-import csv
 import http.client
 import json
+import mimetypes
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-SERVE = HERE.parent / "container/serve"
-PAYLOAD = HERE / "payload.csv"
+CONTAINER = Path(__file__).resolve().parents[1] / "container"
+# As often a request is repeated for the median time; a first answer is often slower.
+REPEATS = 20
+# As many characters of an answer are printed.
+SHOWN = 2_000
 
-# Longitude and latitude of places that a reader knows, to name the nearest.
-PLACES = {
-    "Downtown": (-74.010, 40.710),
-    "Village": (-74.000, 40.730),
-    "Midtown": (-73.985, 40.755),
-    "Upper East": (-73.960, 40.772),
-    "Upper West": (-73.975, 40.785),
-    "Harlem": (-73.945, 40.810),
-    "Brooklyn": (-73.960, 40.680),
-    "Queens": (-73.920, 40.750),
-    "LaGuardia": (-73.872, 40.774),
-    "JFK": (-73.782, 40.645),
-    "Newark": (-74.177, 40.690),
-}
+mimetypes.add_type("text/csv", ".csv")
+mimetypes.add_type("application/jsonlines", ".jsonl")
+mimetypes.add_type("application/x-npy", ".npy")
 
 
-def nearest(longitude: float, latitude: float) -> str:
+def request(arguments: list[str]) -> tuple[str, bytes]:
     """
-    Name the place closest to a point.
+    Return the Content-Type and the body of what is to be sent.
     """
+    if arguments:
+        file = Path(arguments[0])
+        content_type = mimetypes.guess_type(file.name)[0]
+        if content_type is None:
+            sys.exit(f"no content type known for {file}; expected an ending such as .csv or .json")
+        return content_type, file.read_bytes()
+    sys.path.insert(0, str(CONTAINER))
+    from sagemaker_runtime.algorithm import find_algorithm
 
-    def distance(name: str) -> float:
-        east, north = PLACES[name][0] - longitude, PLACES[name][1] - latitude
-        return (east * 0.76) ** 2 + north**2  # a degree of longitude is shorter, by cos 40.75°
-
-    return min(PLACES, key=distance)
+    return find_algorithm().input.example()
 
 
 def wait_for_ping(server: subprocess.Popen[bytes], port: int) -> None:
@@ -68,53 +64,72 @@ def wait_for_ping(server: subprocess.Popen[bytes], port: int) -> None:
     raise RuntimeError(f"the server ended with exit code {server.returncode} before it answered")
 
 
-def ask(port: int) -> list[float]:
+def ask(port: int, content_type: str, body: bytes) -> tuple[str, bytes, float]:
     """
-    Return the fares of the payload's trips in dollars.
+    Return the answer's Content-Type, the answer and how many seconds it took.
+
+    Raises RuntimeError for a status other than 200.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("POST", "/invocations", PAYLOAD.read_bytes(), {"Content-Type": "text/csv"})
-    answer = connection.getresponse()
-    body = answer.read().decode()
+    started = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("POST", "/invocations", body, {"Content-Type": content_type})
+        answer = connection.getresponse()
+        given = answer.read()
+    finally:
+        connection.close()
     if answer.status != 200:
-        raise RuntimeError(f"/invocations answered {answer.status}: {body}")
-    return [float(line) for line in body.split()]
+        raise RuntimeError(f"/invocations answered {answer.status}: {given.decode()}")
+    return answer.headers["Content-Type"], given, time.perf_counter() - started
 
 
-def show(fares: list[float], metrics: dict[str, float]) -> None:
+def show(content_type: str, answer: bytes) -> None:
     """
-    Print a row per trip and the model's error.
+    Print an answer as far as it is text and not long.
     """
-    with PAYLOAD.open(newline="", encoding="utf-8") as file:
-        trips = list(csv.DictReader(file))
-    print(f"{'when':<16}  {'pickup':<10} → {'drop-off':<10} {'fare':>8}")
-    for trip, fare in zip(trips, fares, strict=True):
-        start, end = (
-            nearest(float(trip[f"{side}_longitude"]), float(trip[f"{side}_latitude"]))
-            for side in ("pickup", "dropoff")
-        )
-        print(f"{trip['pickup_datetime'][:16]:<16}  {start:<10} → {end:<10} {fare:>7.2f} $")
+    try:
+        text = answer.decode()
+    except UnicodeDecodeError:
+        print(f"({len(answer):,} bytes of {content_type})")
+        return
+    print(text[:SHOWN].rstrip("\n"))
+    if len(text) > SHOWN:
+        print(f"... ({len(text):,} characters in all)")
+
+
+def try_out(server: subprocess.Popen[bytes], port: int, content_type: str, body: bytes) -> None:
+    """
+    Ask a server that was just started and print what it says and how long it takes.
+    """
+    started = time.perf_counter()
+    wait_for_ping(server, port)
+    ready = time.perf_counter() - started
+    kind, answer, first = ask(port, content_type, body)
+    again = statistics.median(ask(port, content_type, body)[2] for _ in range(REPEATS))
+    show(kind, answer)
     print(
-        f"\nOn trips it has not seen, the model is off by {metrics['validation:mae']:.2f} $ "
-        f"on average (RMSE {metrics['validation:rmse']:.2f} $)."
+        f"\n200 {kind}: {first * 1000:.1f} ms, the next {REPEATS} times {again * 1000:.1f} ms; "
+        f"start until the first ping {ready:.2f} s"
     )
+    # fares.py reads it.
+    (Path(os.environ["SAGEMAKER_BASE_DIR"]) / "output/answer").write_bytes(answer)
 
 
 def main() -> None:
     """
-    Serve the model below SAGEMAKER_BASE_DIR, ask, show, stop.
+    Serve the model below SAGEMAKER_BASE_DIR, ask, stop.
     """
+    content_type, body = request(sys.argv[1:])
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
     environ = os.environ | {"SAGEMAKER_BIND_TO_PORT": str(port)}
     with tempfile.TemporaryFile() as log:
-        command = [sys.executable, str(SERVE)]
+        command = [sys.executable, str(CONTAINER / "serve")]
         server = subprocess.Popen(command, env=environ, stdout=log, stderr=log)  # noqa: S603
         try:
-            wait_for_ping(server, port)
-            fares = ask(port)
-        except (OSError, RuntimeError, ValueError) as error:
+            try_out(server, port, content_type, body)
+        except (OSError, RuntimeError) as error:
             log.seek(0)
             sys.exit(f"{log.read().decode()}\n{error}; the server's log stands above")
         finally:
@@ -124,8 +139,6 @@ def main() -> None:
         for line in log.read().decode().splitlines():
             if "nginx is not" in line:
                 print(json.loads(line)["message"])
-    root = Path(os.environ["SAGEMAKER_BASE_DIR"])
-    show(fares, json.loads((root / "output/data/metrics.json").read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import containers
-from project import SAMPLE
+from project import ALGORITHM, SAMPLE, quick
 
 LEFT_OUT = pytest.StashKey[str]()
 
@@ -71,14 +71,14 @@ def pytest_terminal_summary(
 def image() -> Iterator[str]:
     """The project's image, built by build.sh."""
     # Sessions that run at the same time must not remove each other's image.
-    with containers.built(f"container-suite/taxi-fare:{os.getpid()}") as tag:
+    with containers.built(f"container-suite/{ALGORITHM}:{os.getpid()}") as tag:
         yield tag
 
 
 @pytest.fixture(scope="session")
 def trained(image: str, tmp_path_factory: pytest.TempPathFactory) -> containers.Job:
-    """A job that the image has trained on the sample, on few rounds."""
+    """A job that the image has trained briefly on the data in local_test."""
     root = tmp_path_factory.mktemp("trained") / "ml"
-    job = containers.Job(root, SAMPLE, rounds=20)
+    job = containers.Job(root, SAMPLE, **quick())
     assert job.train(image, "train") == 0, job.log
     return job

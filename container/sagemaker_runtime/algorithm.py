@@ -1,7 +1,7 @@
 """
 The seam: what a package beside ``sagemaker_runtime`` provides to be trained and served.
 
-Write a package with these names in its ``__init__.py`` and put it where ``taxi_fare`` is::
+Write a package with these names in its ``__init__.py`` and put it beside this one::
 
     from sagemaker_runtime.algorithm import Column, Columns, Hyperparameter, Table, TrainingJob
 
@@ -14,24 +14,51 @@ Write a package with these names in its ``__init__.py`` and put it where ``taxi_
     def load(model_dir: Path) -> Any:
         '''Read those files; whatever is returned is handed to predict.'''
 
-    def predict(model: Any, columns: Columns) -> np.ndarray:
-        '''Return one prediction per row, in order: shape (n,) or (n, outputs).'''
+    def predict(model: Any, columns: Columns) -> Any:
+        '''Return one prediction per row, in order: an array, a dict of columns, a list of dicts.'''
 
-``INPUT`` is a Reader, ``OUTPUT`` a Writer; without it, answers are ``Rows()``.
+``INPUT`` is a Reader: ``Table``, ``Json``, ``Text``, ``Bytes`` or ``Npy``. ``OUTPUT`` is a Writer:
+``Rows``, which it is when it is left out, or one of the last four.
+
+With ``HYPERPARAMETERS = None`` every hyperparameter is passed through as text.
+``ENTRY_POINT = True`` says that ``train`` runs the code of a job that brings its own
+(``Estimator(entry_point=...)``).
+
+``predict`` is called once for each piece that ``INPUT`` reads a body in. Small bodies are one
+piece, large tables come in several of some thousand rows each, a piece without rows is left out,
+and all but ``Table`` give the whole body at once. Before the first answer, the self-test of
+``/ping`` calls it with the example of ``INPUT``: twice with one row and, where there are rows, once
+with two. A large body is predicted in a thread, maybe while a small one is predicted outside it.
+
+``predict`` may raise ``errors.InvalidValue(message, row=..., column=...)`` for values that the
+caller must change: the answer is 422 and says where. ``row`` counts the rows of the piece from 1;
+the answer's ``where`` counts those of the body, so leave the row out of the message. Whatever else
+it raises is answered with 500, and the log has the traceback under the request id.
+
+Where ``predict`` returns an iterator of bytes, ``Json``, ``Text`` and ``Bytes`` send each piece as
+it comes (chunked). Pieces are made in a thread; MODEL_SERVER_TIMEOUT holds for the time to the
+first and from each to the next. An error before the first piece is answered as any other; after
+it, the connection is cut before the last chunk and the log has the traceback. When the client goes,
+the iterator is closed: in a generator, ``finally`` runs. The self-test reads the example's answer
+to its end.
 
 Import heavy training libraries inside ``train``: serving starts faster and smaller without them.
-Raise ``errors.DataError`` from ``train`` for data a user must mend, ``errors.ModelError`` from
-``load`` for an archive that cannot be served; the message should say what to do.
+Raise ``errors.DataError`` from ``train`` for data that the user must fix, ``errors.ModelError``
+from ``load`` for an archive that cannot be served; the message should say what to do.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from sagemaker_runtime.errors import AlgorithmError
+from sagemaker_runtime.formats.npy import Npy
+from sagemaker_runtime.formats.plain import Bytes, Json, Text
 from sagemaker_runtime.formats.rows import Rows
 from sagemaker_runtime.formats.schema import Column, Columns
 from sagemaker_runtime.formats.table import Table
@@ -40,17 +67,27 @@ from sagemaker_runtime.training.hyperparameters import Hyperparameter
 from sagemaker_runtime.training.job import TrainingJob
 
 __all__ = [
+    "ANY",
     "Algorithm",
+    "Bytes",
     "Column",
     "Columns",
     "Hyperparameter",
+    "Json",
+    "Npy",
     "Reader",
     "Rows",
     "Table",
+    "Text",
     "TrainingJob",
     "Writer",
     "find_algorithm",
+    "usual",
 ]
+
+# Among a Reader's media types: any Content-Type is read. Among a Writer's: whatever Accept names is
+# written.
+ANY = "*/*"
 
 NAMES = ("INPUT", "HYPERPARAMETERS", "train", "load", "predict")
 
@@ -63,14 +100,15 @@ class Reader(Protocol):
     @property
     def media_types(self) -> Sequence[str]:
         """
-        The Content-Types that are read, in lower case, the usual one first.
+        The Content-Types that are read, in lower case, the usual one first; ANY for any.
         """
 
     def read(self, body: IO[bytes], media_type: str, charset: str) -> Iterator[Any]:
         """
         Yield what ``predict`` is given, in as many pieces as the body is better read in.
 
-        ``charset`` is the Content-Type's, in lower case, utf-8 without one. Raises RequestError
+        ``charset`` is the Content-Type's, in lower case, utf-8 without one. The body is closed once
+        it is answered, before the later pieces of a streamed answer are made. Raises RequestError
         for a body that the caller must change.
         """
 
@@ -79,10 +117,11 @@ class Reader(Protocol):
         Return how many rows a piece has, None when it is not made of rows.
         """
 
-    def example(self, rows: int = 1) -> tuple[str, bytes]:
+    def example(self, rows: int = 1) -> tuple[str, bytes] | None:
         """
-        Return the Content-Type and the body of a good request, with so many rows where it has
-        rows: what the self-test sends.
+        Return the media type and the body of a good request, in UTF-8 where it is text and with
+        that number of rows where it has rows: what the self-test sends. None: there is nothing to
+        send, and the model is only loaded.
         """
 
 
@@ -94,7 +133,7 @@ class Writer(Protocol):
     @property
     def media_types(self) -> Sequence[str]:
         """
-        The media types that can be written, in lower case, the default first.
+        The media types that can be written, in lower case, the default first; ANY for any.
         """
 
     def write(
@@ -102,10 +141,18 @@ class Writer(Protocol):
     ) -> bytes | Iterator[bytes]:
         """
         Write an answer from what ``predict`` returned for each piece of the body, beside the
-        number of the piece's rows; an iterator is sent as it comes.
+        number of the piece's rows (None without rows); an iterator is sent as it comes, and closed.
+        Bytes that have a ``media_type`` are sent under that one.
 
         Raises AlgorithmError for what cannot be written.
         """
+
+
+def usual(media_types: Sequence[str]) -> str:
+    """
+    Return the media type to take where nobody names one.
+    """
+    return next((each for each in media_types if each != ANY), "application/octet-stream")
 
 
 @dataclass(frozen=True)
@@ -117,32 +164,24 @@ class Algorithm:
     name: str
     input: Reader
     output: Writer
-    hyperparameters: Sequence[Hyperparameter]
+    hyperparameters: Sequence[Hyperparameter] | None
     train: Callable[[TrainingJob], None]
     load: Callable[[Path], Any]
     predict: Callable[[Any, Any], Any]
+    entry_point: bool = False
 
 
 def find_algorithm(program: Path = PROGRAM) -> Algorithm:
     """
-    Import the one package that stands beside ``sagemaker_runtime``.
+    Import the package that ALGORITHM names, as the image does, or else the only one there is
+    beside ``sagemaker_runtime``.
 
-    Raises AlgorithmError when there is none or more than one, or when a name is missing.
+    Raises AlgorithmError when it is not clear which package is meant, when one has a name that is
+    taken, or when it lacks a part.
     """
-    found = sorted(
-        init.parent.name
-        for init in program.glob("*/__init__.py")
-        if init.parent.name != Path(__file__).parent.name
-    )
-    if len(found) != 1:
-        raise AlgorithmError(
-            f"{program} holds {len(found)} algorithm packages ({', '.join(found) or 'none'}); "
-            "expected exactly one folder with an __init__.py beside sagemaker_runtime, "
-            "such as taxi_fare/. Remove the others or add yours."
-        )
+    name = _chosen(program, os.environ.get("ALGORITHM", ""))
     if str(program) not in sys.path:
         sys.path.insert(0, str(program))
-    name = found[0]
     try:
         module = import_module(name)
     except ModuleNotFoundError as error:
@@ -164,4 +203,52 @@ def find_algorithm(program: Path = PROGRAM) -> Algorithm:
         module.train,
         module.load,
         module.predict,
+        getattr(module, "ENTRY_POINT", False),
     )
+
+
+def _chosen(program: Path, wanted: str) -> str:
+    """
+    Return the name of the algorithm's package; raises AlgorithmError.
+    """
+    found = sorted(
+        init.parent.name
+        for init in program.glob("*/__init__.py")
+        if init.parent.name != Path(__file__).parent.name
+    )
+    for name in found:
+        if hidden := taken_by(program, name):
+            raise AlgorithmError(
+                f"the package {name}/ has the name of {hidden}, which could not be imported any "
+                f"more; rename the folder, such as my_{name}/."
+            )
+    there = f"{program} holds {len(found)} packages beside sagemaker_runtime"
+    names = ", ".join(found) or "none"
+    if wanted and wanted not in found:
+        raise AlgorithmError(
+            f"ALGORITHM is {wanted!r}, but {there} ({names}); expected the name of one of them: "
+            "a folder with an __init__.py."
+        )
+    if not wanted and len(found) != 1:
+        remedy = (
+            f"Say which is the algorithm: ALGORITHM={found[0]}"
+            if found
+            else "Make one: ./new.sh my_model"
+        )
+        raise AlgorithmError(f"{there} ({names}); expected one algorithm. {remedy}.")
+    return wanted or found[0]
+
+
+def taken_by(program: Path, name: str) -> str:
+    """
+    Tell what a package called ``name`` would hide: one of the program's files or a library.
+    """
+    for file in (program / f"{name}.py", program / name):
+        if file.is_file():
+            return f"the program's {file.name}"
+    if name in sys.stdlib_module_names or name in sys.builtin_module_names:
+        return f"Python's module {name}"
+    elsewhere = [entry for entry in sys.path if Path(entry).resolve() != program.resolve()]
+    spec = PathFinder.find_spec(name, elsewhere)
+    # Any folder without an __init__.py, such as docs/ in the current one, has a spec without file.
+    return f"the installed library {name}" if spec and spec.origin else ""

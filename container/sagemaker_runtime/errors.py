@@ -14,9 +14,9 @@ class ExitCode(IntEnum):
     UNEXPECTED = 1  # a defect: the log holds the traceback
     BAD_HYPERPARAMETER = 2
     BAD_DATA = 3
-    BAD_ALGORITHM = 4  # the package in the program folder does not obey the seam
-    BAD_SETTING = 5
-    BAD_MODEL = 6  # the model's files cannot be loaded, or predict what the trained model does not
+    BAD_ALGORITHM = 4  # the algorithm's package lacks a part or returns what cannot be written
+    BAD_SETTING = 5  # an environment variable or a configuration file
+    BAD_MODEL = 6  # the model cannot be loaded, does not answer, or predicts something else
     CHILD_DIED = 7  # nginx or gunicorn ended although nobody asked it to
     DRAIN_TIMEOUT = 8  # a request was still running when the time to stop was up
     STOPPED = 143  # SIGTERM (128 + 15) came before there was a model
@@ -40,7 +40,7 @@ class HyperparameterError(JobError):
 
 class DataError(JobError):
     """
-    The training data must be mended by whoever gave it.
+    The training data must be fixed by those who provide it.
     """
 
     exit_code = ExitCode.BAD_DATA
@@ -48,7 +48,7 @@ class DataError(JobError):
 
 class AlgorithmError(JobError):
     """
-    The algorithm's package breaks its side of the seam.
+    The algorithm's package lacks a part or returns what cannot be written.
     """
 
     exit_code = ExitCode.BAD_ALGORITHM
@@ -62,12 +62,26 @@ class SettingError(JobError):
     exit_code = ExitCode.BAD_SETTING
 
 
+class ConfigurationError(JobError):
+    """
+    A configuration file of the job is not in the form that the platform writes.
+    """
+
+    exit_code = ExitCode.BAD_SETTING
+
+
 class ModelError(JobError):
     """
-    The model's files cannot be used; the message lists what is there and what was expected.
+    The model cannot be served; the message says why, or what is there and what was expected.
     """
 
     exit_code = ExitCode.BAD_MODEL
+
+
+class NoServingCode(ModelError):
+    """
+    The model has no code yet that serves it; a job that only trains is fine.
+    """
 
 
 class ChildDied(JobError):
@@ -136,7 +150,7 @@ class PayloadTooLarge(RequestError):
 
 class UnsupportedMediaType(RequestError):
     """
-    The content type is none that the codecs read.
+    The content type is not one that is read.
     """
 
     status = 415

@@ -5,6 +5,7 @@ What the container grants: processors and memory from its cgroup, an account for
 import grp
 import os
 import pwd
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ WORKER_MB = 40
 # A request in work holds its body, the columns and features made of it and the answer: with the
 # taxi model bodies of 10 and 40 MB took 93 and 375 MB.
 PAYLOAD_COPIES = 10
+
+# Bits of CAP_CHOWN, CAP_KILL, CAP_SETGID and CAP_SETUID in /proc/self/status.
+ACCOUNT_CAPABILITIES = 1 << 0 | 1 << 5 | 1 << 6 | 1 << 7
 
 
 def default_workers(cpus: float, memory_mb: int, max_payload_mb: int) -> int:
@@ -43,6 +47,52 @@ def memory_mb(root: Path = Path("/")) -> int:
     v1 = _values(root, "memory", "memory.limit_in_bytes")
     # Version 1 writes "no limit" as a number near 2^63, which the machine's size undercuts.
     return min([machine, *(int(text) for text in [*v2, *v1] if text != "max")]) // MB
+
+
+def oom_kills(root: Path = Path("/")) -> int | None:
+    """
+    Return how many processes of this container the kernel has ended for lack of memory, None
+    where it does not say.
+    """
+    texts = [*_values(root, "", "memory.events"), *_values(root, "memory", "memory.oom_control")]
+    counts = re.findall(r"^oom_kill (\d+)$", "\n".join(texts), re.MULTILINE)
+    return int(counts[0]) if counts else None  # its own group's, which stands first
+
+
+def out_of_memory(workers: int, before: int | None, root: Path = Path("/")) -> str:
+    """
+    Say what a kill by SIGKILL means and what to do; ``before`` is what ``oom_kills`` returned when
+    all was well.
+    """
+    now = oom_kills(root)
+    if now is None or before is None:
+        cause = "Probably memory ran out"
+    elif now > before:
+        cause = "Memory ran out"
+    else:
+        cause = "Memory may have run out, although the kernel counts no kill for that reason"
+    return (
+        f"{cause}: {memory_mb(root)} MB are granted for {workers_in_words(workers)}. "
+        "Set MODEL_SERVER_WORKERS or MODEL_SERVER_MAX_PAYLOAD_MB to less, or take a larger "
+        "instance."
+    )
+
+
+def workers_in_words(workers: int) -> str:
+    """
+    Return "1 worker" or "2 workers".
+    """
+    return f"{workers} worker{'' if workers == 1 else 's'}"
+
+
+def may_change_account(root: Path = Path("/")) -> bool:
+    """
+    Tell whether this process, if root, may start others as another user, signal them and give them
+    files; a container without capabilities may not.
+    """
+    status = root / "proc/self/status"
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status.read_text(), re.MULTILINE)
+    return found is None or int(found[1], 16) & ACCOUNT_CAPABILITIES == ACCOUNT_CAPABILITIES
 
 
 def account() -> tuple[str, str] | None:

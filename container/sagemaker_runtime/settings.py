@@ -10,7 +10,7 @@ from pathlib import Path
 from sagemaker_runtime import resources
 from sagemaker_runtime.errors import SettingError
 
-# How many threads numerical libraries keep in a process: 1 in a worker unless somebody says more.
+# Where numerical libraries read how many threads they may start.
 THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -55,6 +55,12 @@ SETTINGS = (
     Setting("SAGEMAKER_BIND_TO_PORT", "port", 8080, "", range(1, 65536), "Port to listen on."),
     Setting("MODEL_SERVER_WORKERS", "workers", None, "", range(1, 257),
             "Worker processes; by default one per processor, fewer when memory is short."),
+    Setting("MODEL_SERVER_THREADS", "threads", 1, "", range(1, 257),
+            "Threads of numerical libraries in each worker, where OMP_NUM_THREADS, "
+            "OPENBLAS_NUM_THREADS and MKL_NUM_THREADS do not say otherwise."),
+    Setting("MODEL_SERVER_PRELOAD", "preload", "auto", "", ("auto", "on", "off"),
+            "Load the model once and share its memory, or in each worker; auto shares it unless "
+            "there are several threads or loading leaves some behind."),
     # gunicorn's gevent workers give a sign of life every second: below 5 s a busy one looks dead.
     Setting("MODEL_SERVER_TIMEOUT", "timeout_s", 60, "s", range(5, 3601),
             "Time a request may take; nginx waits longer than that."),
@@ -73,6 +79,8 @@ class Settings:
 
     port: int
     workers: int
+    threads: int
+    preload: str
     timeout_s: int
     max_payload_mb: int
     log_level: str
@@ -96,14 +104,48 @@ class Settings:
         return cls(**values)  # type: ignore[arg-type]  # parse has typed them
 
 
-def preloads(environ: Mapping[str, str]) -> bool:
+def preloads(settings: Settings, environ: Mapping[str, str]) -> bool:
     """
     Tell whether the model is loaded once, before the workers fork, and its memory shared.
 
-    Not so where somebody wants threads: those that loading starts do not outlast a fork, and
-    libgomp waits for them for ever.
+    Not so where somebody wants several threads: those that loading starts do not outlast a fork,
+    and libgomp waits for them for ever.
     """
-    return all(environ.get(name, "1") == "1" for name in THREAD_POOLS)
+    if settings.preload == "auto":
+        return all((environ.get(name) or str(settings.threads)) == "1" for name in THREAD_POOLS)
+    return settings.preload == "on"
+
+
+def refuse_foreign(environ: Mapping[str, str]) -> None:
+    """
+    Raise SettingError for the variable by which gunicorn takes options past ``serve``.
+    """
+    if options := environ.get("GUNICORN_CMD_ARGS", "").strip():
+        names = ", ".join(setting.name for setting in SETTINGS)
+        raise SettingError(
+            f"GUNICORN_CMD_ARGS is {options[:80]!r}; expected no such variable, since serve sets "
+            f"gunicorn's options. Remove it and use {names}; see serve --show-settings."
+        )
+
+
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """
+    Return a sentence for each variable that looks like a setting and that nobody reads.
+    """
+    names = [setting.name for setting in SETTINGS]
+    sentences = []
+    for name in sorted(environ):
+        ours = name.removeprefix("SAGEMAKER_")
+        if not ours.startswith("MODEL_SERVER_") or name in names:
+            continue
+        import difflib  # here, since hardly anybody needs it
+
+        close = difflib.get_close_matches(ours, names, 1)
+        remedy = (
+            f"did you mean {close[0]}?" if close else "serve --show-settings lists those that are."
+        )
+        sentences.append(f"{name} is not a setting and is not read; {remedy}")
+    return sentences
 
 
 def show(environ: Mapping[str, str], root: Path = Path("/")) -> str:

@@ -1,22 +1,25 @@
 """
-The model's files: trees for serving, skops for whoever wants the estimator, JSON about both.
+The model's files: trees for serving, skops for those who want the estimator, JSON about both.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
-from sagemaker_runtime.engines.trees import Trees, from_estimator
+from sagemaker_runtime.engines.trees import Trees
 from sagemaker_runtime.errors import ModelError
 from taxi_fare.features import FEATURES
 
 TREES = "trees.npz"
 ESTIMATOR = "estimator.skops"
 METADATA = "metadata.json"
-FORMAT = 1  # raised when older code could misread the files
+DIGEST = "metadata_sha256"  # of all other entries of metadata.json, trees_sha256 among them
+MOST_BYTES = 1 << 20  # of metadata.json, which has a few thousand
+FORMAT = 2  # raised when older code could misread the files
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ def to_serve(estimator: Any, typical_fare: float) -> Model:
     Raises ModelError for an estimator that is not made of trees.
     """
     try:
-        return Model(from_estimator(estimator), typical_fare)
+        return Model(Trees.from_estimator(estimator), typical_fare)
     except ValueError as error:
         raise ModelError(
             f"{error}; expected a regressor of trees, such as HistGradientBoostingRegressor or "
@@ -55,10 +58,11 @@ def save(folder: Path, model: Model, estimator: Any, metadata: Mapping[str, Any]
     facts = {
         "format": FORMAT,
         "features": list(FEATURES),
-        "trees_sha256": sha256((folder / TREES).read_bytes()).hexdigest(),
+        "trees_sha256": _digest_of_file(folder / TREES),
         "typical_fare": model.typical_fare,
         **metadata,
     }
+    facts[DIGEST] = _digest_of(facts)
     (folder / METADATA).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
@@ -76,12 +80,20 @@ def load(folder: Path) -> Model:
                 f"The archive must hold {TREES} and {METADATA} at its top, as train writes them: "
                 "tar -C model -czf model.tar.gz ."
             )
+    metadata = _metadata(folder / METADATA)
+    return Model(_trees(folder / TREES, metadata["trees_sha256"]), metadata["typical_fare"])
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """
+    Return the entries, all of which are as train wrote them.
+    """
     try:
-        metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise ValueError(f"{size:,} bytes; expected at most {MOST_BYTES:,}")
+        metadata = json.loads(path.read_text(encoding="utf-8"))
         made_for = (metadata["format"], metadata["features"])
-        typical_fare = float(metadata["typical_fare"])
-        trees_sha256 = metadata["trees_sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
         raise ModelError(
             f"{METADATA} is damaged ({type(error).__name__}: {error}); train the model again."
         ) from error
@@ -91,18 +103,45 @@ def load(folder: Path) -> Model:
             f"reads format {FORMAT} with features {list(FEATURES)}. Train the model again with "
             f"this image, or serve it with the image that trained it."
         )
+    if metadata.pop(DIGEST, None) != _digest_of(metadata):
+        raise ModelError(
+            f"{METADATA} was changed after training: its entries do not give its {DIGEST}. Take "
+            "it from the archive that train wrote, or train the model again."
+        )
+    fare = metadata["typical_fare"]
+    if not (isinstance(fare, float) and 0 < fare < math.inf):
+        raise ModelError(
+            f"typical_fare in {METADATA} is {fare!r}; expected dollars, such as 8.5. "
+            "Train the model again."
+        )
+    return metadata
+
+
+def _trees(path: Path, digest: str) -> Trees:
     try:
-        trees = Trees.load(folder / TREES)
-    except (ValueError, OSError) as error:
+        trees = Trees.load(path)
+    except (ValueError, OSError, MemoryError) as error:
         raise ModelError(f"{TREES} is damaged ({error}); train the model again.") from error
-    if sha256((folder / TREES).read_bytes()).hexdigest() != trees_sha256:
+    if _digest_of_file(path) != digest:
         raise ModelError(
             f"{METADATA} was written for another {TREES}; the files are of two models. "
             "Train the model again, or take both files from one archive."
         )
-    if trees.width > len(FEATURES):
+    if trees.width > len(FEATURES) or trees.classes or len(trees.ensemble.base) > 1:
         raise ModelError(
-            f"{TREES} asks for {trees.width} features, there are {len(FEATURES)}; the files do "
-            "not belong together. Train the model again."
+            f"{TREES} predicts from {trees.width} features; expected a fare from at most "
+            f"{len(FEATURES)}. The files do not belong together: train the model again."
         )
-    return Model(trees, typical_fare)
+    return trees
+
+
+def _digest_of(facts: Mapping[str, Any]) -> str:
+    """
+    Return the SHA-256 of the entries, whatever their order and the spaces between them.
+    """
+    return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

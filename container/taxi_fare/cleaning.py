@@ -11,22 +11,14 @@ import numpy as np
 from sagemaker_runtime.algorithm import Columns
 from sagemaker_runtime.errors import DataError
 from sagemaker_runtime.threads import in_order
-from taxi_fare import blocks, geography
+from taxi_fare import blocks, geography, trips
 from taxi_fare.schema import FARE, INPUT
 from taxi_fare.tariff import FLAG_FALL
+from taxi_fare.trips import END_OF_PICKUPS, FIRST_PICKUP, MOST_PASSENGERS, USUAL_PASSENGERS
 
 # Dollars. The longest trips within the map cost less, with tolls and waiting; what lies above is
 # mistyped or paid for something else.
 HIGHEST_FARE = 250.0
-
-# A recorder whose clock was never set says 2001, one that lost it 2041 or 2084.
-FIRST_PICKUP = np.datetime64("2008-01-01", "s")
-END_OF_PICKUPS = np.datetime64("2031-01-01", "s")
-
-# A cab seats four, a van five, and a child may ride on a lap. 0 is left as it is: drivers do
-# send it, and it says something about the driver.
-MOST_PASSENGERS = 6
-USUAL_PASSENGERS = 1.0
 
 FEWEST_ROWS = 100  # with fewer, neither the trees nor the validation figures mean anything
 
@@ -105,11 +97,11 @@ def _swapped(columns: Columns) -> np.ndarray:
 
 def _odd_passengers(columns: Columns) -> np.ndarray:
     passengers = columns["passenger_count"]
-    return ~((passengers >= 0) & (passengers <= MOST_PASSENGERS))
+    return trips.usual_passengers(passengers) != passengers
 
 
 def _usual_passengers(columns: Columns) -> Columns:
-    usual = np.where(_odd_passengers(columns), USUAL_PASSENGERS, columns["passenger_count"])
+    usual = trips.usual_passengers(columns["passenger_count"])
     return {**columns, "passenger_count": usual}
 
 
@@ -121,8 +113,7 @@ def _no_coordinate(columns: Columns) -> np.ndarray:
 
 
 def _no_clock(columns: Columns) -> np.ndarray:
-    pickup = columns["pickup_datetime"]
-    return (pickup < FIRST_PICKUP) | (pickup >= END_OF_PICKUPS)
+    return trips.has_no_clock(columns["pickup_datetime"])
 
 
 # In order: repairs first. Rows that are merely implausible stay, such as 57 dollars for no

@@ -1,5 +1,5 @@
 """
-The estimator: any scikit-learn regressor does, and make_estimator is the one place to change it.
+The estimator: any regressor of trees does, and make_estimator is the one place to change it.
 """
 
 from collections.abc import Callable
@@ -8,22 +8,24 @@ from math import ceil
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
 
-from sagemaker_runtime.engines.trees import from_estimator
+from sagemaker_runtime.engines.trees import Trees
 
 # A rough model tells fares that the trip explains from those that it does not. Fifteen quick rounds
 # were as good as fifty slow ones in cross-validation on 96,000 rows; with half the rows the final
 # RMSE was 0.02 dollars higher.
-ROUGH = {
-    "max_iter": 15,
+ROUGH: dict[str, Any] = {
+    "rounds": 15,
     "learning_rate": 0.3,
-    "max_leaf_nodes": 63,
-    "min_samples_leaf": 60,
-    "l2_regularization": 1.0,
+    "leaves": 63,
+    "min_leaf": 60,
+    "l2": 1.0,
 }
 ROUGH_ROWS = 200_000
 ROWS_AT_ONCE = 1 << 18  # that it predicts: so its working memory does not grow with the rows
+# Rounds that scikit-learn fits at a time: each time it sorts the features into bins again.
+MOST_ROUNDS = 50
+STEPS = 10
 
 
 def make_estimator(
@@ -53,6 +55,8 @@ def make_estimator(
             force_col_wise=True,  # otherwise the quicker way in a trial is taken, today's or not
             verbose=-1,
         )
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
     return HistGradientBoostingRegressor(
         max_iter=rounds,
         max_leaf_nodes=leaves,
@@ -73,16 +77,18 @@ def precision(estimator: Any) -> type[np.floating]:
     return np.float32 if _is_lightgbm(estimator) else np.float64
 
 
-def pull_outliers(features: np.ndarray, fares: np.ndarray, *, clip: float, seed: int) -> np.ndarray:
+def pull_outliers(
+    features: np.ndarray, fares: np.ndarray, *, estimator: str, clip: float, seed: int
+) -> np.ndarray:
     """
     Return the fares, those farther than ``clip`` dollars from a rough model's pulled that near.
 
     So a mistyped fare hardly moves the model that is fitted next, as with Huber's loss.
     """
     step = ceil(len(fares) / ROUGH_ROWS)
-    rough = HistGradientBoostingRegressor(**ROUGH, early_stopping=False, random_state=seed)
+    rough = make_estimator(estimator=estimator, seed=seed, **ROUGH)
     rough.fit(features[::step], fares[::step])
-    trees = from_estimator(rough)
+    trees = Trees.from_estimator(rough)
     pulled = np.empty_like(fares)
     for start in range(0, len(fares), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
@@ -98,36 +104,30 @@ def fit(
     stop: Callable[[int, Any], bool],
 ) -> None:
     """
-    Fit the estimator until ``stop(rounds, model)``, called after each round, says so.
+    Fit the estimator until ``stop(rounds, model)`` says so, which is called as the fit goes on.
 
-    ``model`` is what trees.from_estimator takes: its trees so far. An estimator that knows no
-    rounds is fitted at once.
+    LightGBM calls it after each round, scikit-learn's gradient boosting after a tenth of them, and
+    an estimator without rounds is fitted at once. ``model`` is what Trees.from_estimator takes.
     """
-    if isinstance(estimator, HistGradientBoostingRegressor):
-        # The one hook that it has. The sample of rows on which it asks for a score stays unused.
-        asked = estimator.get_params()
-        estimator.set_params(
-            early_stopping=True,
-            validation_fraction=None,
-            n_iter_no_change=1,
-            tol=0.0,
-            scoring=partial(_score, stop),
-        )
-        estimator.fit(features, fares)
-        estimator.set_params(**asked)
-        del estimator._scorer  # it would go into the model's file
-    elif _is_lightgbm(estimator):
+    if _is_lightgbm(estimator):
         estimator.fit(features, fares, callbacks=[partial(_after_round, stop)])
+    elif hasattr(estimator, "warm_start") and hasattr(estimator, "max_iter"):
+        _fit_in_steps(estimator, features, fares, stop)
     else:
         estimator.fit(features, fares)
 
 
-def _score(stop: Callable[[int, Any], bool], estimator: Any, *sample: Any) -> float:
-    """
-    Return a score that gets better with each round until there is to be no other.
-    """
-    rounds: int = estimator.n_iter_
-    return rounds - 1 if rounds and stop(rounds, estimator) else rounds
+def _fit_in_steps(
+    estimator: Any, features: np.ndarray, fares: np.ndarray, stop: Callable[[int, Any], bool]
+) -> None:
+    asked = estimator.get_params()
+    rounds = asked["max_iter"]
+    step = min(MOST_ROUNDS, ceil(rounds / STEPS))
+    for done in (*range(step, rounds, step), rounds):
+        estimator.set_params(warm_start=True, max_iter=done).fit(features, fares)
+        if stop(done, estimator):
+            break
+    estimator.set_params(**asked)
 
 
 def _after_round(stop: Callable[[int, Any], bool], state: Any) -> None:

@@ -3,9 +3,11 @@ From the columns of a request to fares, and the business rules that every fare o
 
 1. A fare is never below the flag fall, 2.50 dollars: the meter starts there.
 2. Latitude and longitude given in each other's place are put right, as in training.
-3. A trip without usable coordinates (missing, zero, outside the city) gets the typical fare,
+3. A number of passengers that is missing or impossible counts as the usual one, as in training. A
+   time at which no recorder's clock was right is refused: training leaves such trips out.
+4. A trip without usable coordinates (missing, zero, outside the city) gets the typical fare,
    the median of the training rows: whoever asks for a row gets an answer for it.
-4. Fares are in whole cents.
+5. Fares are in whole cents.
 """
 
 from math import nan
@@ -14,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from sagemaker_runtime.algorithm import Columns
-from taxi_fare import features, geography, scalar
+from sagemaker_runtime.errors import InvalidValue
+from taxi_fare import features, geography, scalar, trips
 from taxi_fare.artifact import Model
 from taxi_fare.tariff import FLAG_FALL
 
@@ -26,17 +29,34 @@ NAT = -(2**63)  # the integer that numpy's missing time is
 def predict(model: Model, columns: Columns) -> np.ndarray:
     """
     Return the fares in dollars, shape (rows,), in the order of the rows.
+
+    Raises InvalidValue for a time of pick-up that cannot be right.
     """
+    _check_clocks(columns["pickup_datetime"])
     if 0 < len(columns["pickup_datetime"]) <= FEW_ROWS:
         return _predict_few(model, columns)
-    repaired = geography.repair(columns)
+    passengers = trips.usual_passengers(columns["passenger_count"])
+    repaired = geography.repair(columns | {"passenger_count": passengers})
     fares = model.trees.predict(features.build(repaired))
     return obey_rules(fares, geography.usable(repaired), model.typical_fare)
 
 
+def _check_clocks(pickup: np.ndarray) -> None:
+    wrong = trips.has_no_clock(pickup)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InvalidValue(
+            f"pickup_datetime is {pickup[row]}; expected a time from "
+            f"{trips.FIRST_PICKUP.item().year} to {trips.END_OF_PICKUPS.item().year - 1}, such as "
+            "2014-02-25 12:17:00",
+            row + 1,
+            "pickup_datetime",
+        )
+
+
 def obey_rules(fares: Any, usable: Any, typical_fare: float, xp: Any = np) -> Any:
     """
-    Apply rules 1, 3 and 4 to the fares of trips, ``usable`` telling which have coordinates.
+    Apply rules 1, 4 and 5 to the fares of trips, ``usable`` telling which have coordinates.
     """
     fares = xp.where(usable, fares, typical_fare)
     return xp.round(xp.maximum(fares, FLAG_FALL), 2)
@@ -48,14 +68,15 @@ def _predict_few(model: Model, columns: Columns) -> np.ndarray:
     """
     times = columns["pickup_datetime"].astype(np.int64).tolist()
     places = [columns[name].tolist() for name in features.COLUMNS]
-    trips, usable = [], []
+    built, usable = [], []
     for seconds, start_x, start_y, end_x, end_y, passengers in zip(times, *places, strict=True):
         start = geography.put_right(start_x, start_y, scalar)
         end = geography.put_right(end_x, end_y, scalar)
         seconds = nan if seconds == NAT else seconds
-        trips.append(features.compute(seconds, *start, *end, passengers, scalar))
+        passengers = trips.usual_passengers(passengers, scalar)
+        built.append(features.compute(seconds, *start, *end, passengers, scalar))
         usable.append(geography.inside(*start) & geography.inside(*end))
-    fares = model.trees.predict(np.array(trips)).tolist()
+    fares = model.trees.predict(np.array(built)).tolist()
     return np.array(
         [
             obey_rules(fare, is_usable, model.typical_fare, scalar)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from sagemaker_runtime.algorithm import Columns, TrainingJob
-from sagemaker_runtime.engines.trees import Trees, from_estimator
+from sagemaker_runtime.engines.trees import Trees
 from sagemaker_runtime.errors import ModelError, Stopped
 from sagemaker_runtime.threads import in_order
 from taxi_fare import artifact, blocks, cleaning, evaluation, features
@@ -73,7 +73,7 @@ def train(job: TrainingJob) -> None:
     metrics = {name: results[name.removeprefix("validation:")] for name in METRICS}
 
     facts |= {
-        "Training data (SHA-256)": _fingerprint(job.channels),
+        "Training data (SHA-256)": _fingerprint(_used(job)),
         "Code revision": os.environ.get("CODE_REVISION", "unknown"),
     }
     metadata = {
@@ -108,10 +108,9 @@ def _import_libraries(estimator: str) -> None:
     """
     Import the libraries that are needed once the rows are there; it takes seconds.
     """
-    for name in ("taxi_fare.estimator", "treelite", "skops.io"):
+    library = {"lightgbm": "lightgbm", "scikit-learn": "sklearn.ensemble"}[estimator]
+    for name in ("taxi_fare.estimator", "sagemaker_runtime.engines.importing", "skops.io", library):
         import_module(name)
-    if estimator == "lightgbm":
-        import_module("lightgbm")
 
 
 def _rows(job: TrainingJob) -> tuple[Columns, Columns, cleaning.Report]:
@@ -145,13 +144,14 @@ def _fitted(job: TrainingJob, trips: Columns, sample: np.ndarray, fares: np.ndar
         raise Stopped("the job was asked to stop before there was a model.")
     started = time.perf_counter()
     fitted = blocks.matrix(trips, precision(estimator))
-    targets = pull_outliers(fitted, trips[FARE.name], clip=clip, seed=parameters["seed"])
+    library = {name: parameters[name] for name in ("estimator", "seed")}
+    targets = pull_outliers(fitted, trips[FARE.name], clip=clip, **library)
     trips.clear()  # memory for the fit
 
     def stop(rounds: int, model: Any) -> bool:
         stopping = job.stopping()
         if stopping or rounds % ceil(rounds_asked / REPORTS) == 0:
-            error = evaluation.rmse(fares, from_estimator(model).predict(sample))
+            error = evaluation.rmse(fares, Trees.from_estimator(model).predict(sample))
             seconds = time.perf_counter() - started
             print(f"{seconds:5.1f} s  {rounds} rounds, validation RMSE {error:.3f} dollars")
         if stopping:
@@ -193,9 +193,17 @@ def _verify(served: np.ndarray, trained: np.ndarray) -> None:
         )
 
 
+def _used(job: TrainingJob) -> dict[str, Path]:
+    """
+    Return the channels that the model and its figures are made of.
+    """
+    names = [name for name in ("training", "validation") if name in job.channels]
+    return {name: job.channels[name] for name in names}
+
+
 def _fingerprint(channels: Mapping[str, Path]) -> str:
     """
-    Return the SHA-256 of the names and contents of all the channels' files, in order.
+    Return the SHA-256 of the names and contents of the channels' files, in order.
     """
     total = hashlib.sha256()
     for name, folder in sorted(channels.items()):

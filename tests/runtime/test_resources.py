@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from sagemaker_runtime.resources import account, cpus, default_workers, memory_mb
+from sagemaker_runtime.resources import (
+    account,
+    cpus,
+    default_workers,
+    may_change_account,
+    memory_mb,
+    oom_kills,
+    out_of_memory,
+)
 from sagemaker_runtime.settings import Settings
 
 CORES = len(os.sched_getaffinity(0))
@@ -120,3 +128,49 @@ def test_only_root_changes_its_account() -> None:
         assert "root" not in found
     else:
         assert found is None
+
+
+@pytest.mark.parametrize(
+    ("files", "kills"),
+    [
+        ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/memory.events": "oom 3\noom_kill 2"}, 2),
+        (
+            V1 | {"sys/fs/cgroup/memory/memory.oom_control": "under_oom 0\noom_kill 1"},
+            1,
+        ),
+        ({}, None),
+    ],
+    ids=["version 2", "version 1", "no cgroup"],
+)
+def test_kills_for_lack_of_memory_are_counted(
+    files: dict[str, str], kills: int | None, tmp_path: Path
+) -> None:
+    """The kernel's count of kills for lack of memory is read where there is one."""
+    assert oom_kills(_tree(tmp_path, files)) == kills
+
+
+@pytest.mark.parametrize(
+    ("before", "cause"),
+    [
+        (1, "Memory ran out"),
+        (2, "Memory may have run out, although the kernel counts no kill for that reason"),
+        (None, "Probably memory ran out"),
+    ],
+)
+def test_a_kill_is_explained(before: int | None, cause: str, tmp_path: Path) -> None:
+    """A kill says how sure it is that memory ran out, the limit and what to do."""
+    root = _tree(tmp_path, V2 | {"sys/fs/cgroup/memory.events": "oom_kill 2"})
+    assert out_of_memory(2, before, root) == (
+        f"{cause}: 512 MB are granted for 2 workers. Set MODEL_SERVER_WORKERS or "
+        "MODEL_SERVER_MAX_PAYLOAD_MB to less, or take a larger instance."
+    )
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "may"), [("00000000a80425fb", True), ("0000000000000000", False)]
+)
+def test_capabilities_are_read(capabilities: str, may: bool, tmp_path: Path) -> None:
+    """Docker's usual capabilities let root change its account, none do not."""
+    assert (
+        may_change_account(_tree(tmp_path, {"proc/self/status": f"CapEff:\t{capabilities}"})) is may
+    )

@@ -10,7 +10,16 @@ import pytest
 
 from harness import CONTAINER
 from sagemaker_runtime.errors import ExitCode, SettingError
-from sagemaker_runtime.settings import SETTINGS, Settings, markdown, render, show
+from sagemaker_runtime.settings import (
+    SETTINGS,
+    Settings,
+    markdown,
+    preloads,
+    refuse_foreign,
+    render,
+    show,
+    unknown,
+)
 
 
 def test_defaults() -> None:
@@ -28,12 +37,14 @@ def test_each_variable_is_read() -> None:
     environ = {
         "SAGEMAKER_BIND_TO_PORT": "9000",
         "MODEL_SERVER_WORKERS": "3",
+        "MODEL_SERVER_THREADS": "2",
+        "MODEL_SERVER_PRELOAD": "on",
         "MODEL_SERVER_TIMEOUT": "3600",
         "MODEL_SERVER_MAX_PAYLOAD_MB": "25",
         "MODEL_SERVER_LOG_LEVEL": "DEBUG",
     }
     assert set(environ) == {setting.name for setting in SETTINGS}
-    assert Settings.from_environ(environ) == Settings(9000, 3, 3600, 25, "debug")
+    assert Settings.from_environ(environ) == Settings(9000, 3, 2, "on", 3600, 25, "debug")
 
 
 def test_empty_means_absent() -> None:
@@ -140,3 +151,41 @@ def test_serve_refuses_a_bad_setting(arguments: tuple[str, ...], tmp_path: Path)
     assert refused.stderr == (
         "serve: MODEL_SERVER_WORKERS is 'many'; expected a whole number from 1 to 256, such as 1.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, True),
+        ({"MODEL_SERVER_THREADS": "2"}, False),
+        ({"MODEL_SERVER_THREADS": "2", "MODEL_SERVER_PRELOAD": "on"}, True),
+        ({"MODEL_SERVER_PRELOAD": "off"}, False),
+        ({"OMP_NUM_THREADS": "2"}, False),
+        ({"OMP_NUM_THREADS": ""}, True),
+    ],
+    ids=str,
+)
+def test_when_the_model_is_shared(environ: dict[str, str], expected: bool) -> None:
+    """Without another wish, the model is loaded once unless libraries may start threads."""
+    assert preloads(Settings.from_environ(environ), environ) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MODEL_SERVER_WORKER", "did you mean MODEL_SERVER_WORKERS?"),
+        ("SAGEMAKER_MODEL_SERVER_WORKERS", "did you mean MODEL_SERVER_WORKERS?"),
+        ("MODEL_SERVER_QQQQQQQQQQQQQQQQQQ", "serve --show-settings lists those that are."),
+    ],
+)
+def test_a_name_that_nobody_reads(name: str, meant: str) -> None:
+    """A variable that looks like a setting and is none is named with the setting it resembles."""
+    environ = {name: "4", "MODEL_SERVER_TIMEOUT": "9", "HOME": "/root"}
+    assert unknown(environ) == [f"{name} is not a setting and is not read; {meant}"]
+
+
+def test_gunicorns_variable_is_refused() -> None:
+    """Options for gunicorn past the settings are refused; an empty variable is none."""
+    refuse_foreign({"GUNICORN_CMD_ARGS": ""})
+    with pytest.raises(SettingError, match=r"^GUNICORN_CMD_ARGS is '-w 4'; "):
+        refuse_foreign({"GUNICORN_CMD_ARGS": "-w 4"})

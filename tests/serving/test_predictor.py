@@ -9,7 +9,14 @@ import pytest
 
 from fake_algorithm import FakeAlgorithm
 from predictor import Predictor
-from sagemaker_runtime.errors import AlgorithmError, ModelError
+from sagemaker_runtime.algorithm import Json, Rows, Text
+from sagemaker_runtime.errors import (
+    AlgorithmError,
+    InvalidValue,
+    Malformed,
+    ModelError,
+    RequestError,
+)
 from sagemaker_runtime.formats.media_types import JSON
 
 NOWHERE = Path("nowhere")
@@ -69,15 +76,12 @@ def test_a_model_that_fails_the_self_test_stays_unhealthy(
         np.array([1.0, 2.0]),
         np.array(1.0),
         np.ones((1, 1, 1)),
-        np.array([np.nan]),
         np.array([np.inf]),
-        np.array([[1.0, np.nan]]),
-        np.array([None]),
         np.array([1 + 2j]),
     ],
 )
 def test_an_algorithm_must_keep_its_word(wrong: np.ndarray) -> None:
-    """One finite number, text or row of either per row is a prediction, nothing else."""
+    """What is not one value per row, or not finite, is refused; test_rows has all that is."""
     with pytest.raises(AlgorithmError, match=r"predict returned .*; expected"):
         answer(FakeAlgorithm(lambda columns: wrong))
 
@@ -106,3 +110,97 @@ def test_no_rows_do_not_reach_the_algorithm() -> None:
     algorithm = FakeAlgorithm()
     assert answer(algorithm, rows=0) == (0, b'{"predictions": []}')
     assert algorithm.calls == []
+
+
+def test_the_self_test_asks_with_one_row_and_with_two() -> None:
+    """A prediction that happens to fit one row is found, and the message says what is allowed."""
+    algorithm = FakeAlgorithm()
+    assert Predictor(algorithm, NOWHERE).health() is None
+    assert [len(columns["pickup_latitude"]) for columns in algorithm.calls] == [1, 1, 2]
+    reason = Predictor(FakeAlgorithm(lambda columns: [7.5]), NOWHERE).health()
+    assert reason is not None
+    assert reason.startswith(
+        "the self-test failed: AlgorithmError: predict returned a list of 1 for 2 rows; expected "
+        "one prediction per row, in order: an array of shape (n,) or (n, k), a list of n values"
+    )
+    assert reason.endswith("or lists of these")
+
+
+def test_the_self_test_of_what_has_no_rows() -> None:
+    """Without rows, the example is asked for twice; the time is that of the second."""
+    asked = []
+    algorithm = FakeAlgorithm(lambda value: asked.append(value), Json(example={"a": 1}), Json())
+    predictor = Predictor(algorithm, NOWHERE)
+    assert predictor.health() is None
+    assert asked == [{"a": 1}] * 2
+    assert predictor.seconds > 0
+
+
+def test_the_self_test_reads_a_stream_to_its_end() -> None:
+    """What breaks a stream after its first piece is found before a caller finds it."""
+
+    def pieces(text: str) -> Any:
+        yield text
+        raise ValueError("no more")
+
+    predictor = Predictor(FakeAlgorithm(pieces, Text(example="x"), Text()), NOWHERE)
+    assert predictor.health() == "the self-test failed: ValueError: no more"
+
+
+def test_an_input_without_an_example_is_unhealthy() -> None:
+    """The reason says what to add to INPUT."""
+    reason = Predictor(FakeAlgorithm(lambda value: value, Json(), Json()), NOWHERE).health()
+    assert reason is not None
+    assert "INPUT = Json(...) has no example; add example=..." in reason
+
+
+class Thirds:
+    """A reader of six rows in three pieces, the second of them empty."""
+
+    media_types = ("text/plain",)
+
+    def read(self, body: Any, media_type: str, charset: str) -> Any:
+        yield from ([1, 2, 3], [], [4, 5, 6])
+
+    def count(self, piece: list[int]) -> int:
+        return len(piece)
+
+    def example(self, rows: int = 1) -> tuple[str, bytes]:
+        return "text/plain", b""
+
+
+@pytest.mark.parametrize("error", [InvalidValue, Malformed])
+def test_rows_of_errors_count_from_the_bodys_beginning(error: type[RequestError]) -> None:
+    """The row that predict names is one of its piece; the caller hears that of the body."""
+
+    def refuse(piece: list[int]) -> Any:
+        if 5 in piece:
+            raise error("too many", row=piece.index(5) + 1, column="n")
+        return piece
+
+    with pytest.raises(error) as info:
+        answer(FakeAlgorithm(refuse, Thirds()))
+    assert (info.value.row, info.value.column) == (5, "n")
+    assert answer(FakeAlgorithm(lambda piece: piece, Thirds()))[0] == 6
+
+
+def test_an_error_without_a_row_has_none() -> None:
+    """Values that are wrong as a whole have no row."""
+
+    def refuse(piece: list[int]) -> Any:
+        raise InvalidValue("all wrong")
+
+    with pytest.raises(InvalidValue) as info:
+        answer(FakeAlgorithm(refuse, Thirds()))
+    assert info.value.row is None
+
+
+def test_a_writer_must_give_bytes_or_an_iterator() -> None:
+    """What cannot be sent is an error of the algorithm, not of the server."""
+
+    class Wrong(Rows):
+        def write(self, predictions: Any, media_type: str) -> Any:
+            return "text"
+
+    with pytest.raises(AlgorithmError, match=r"OUTPUT.write returned a value of type str"):
+        answer(FakeAlgorithm(output=Wrong()))

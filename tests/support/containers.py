@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness import Answer, call, is_stray, wait_until
-from project import TOP
+from project import ALGORITHM, TOP
 
 START_S = 60.0
 
@@ -49,7 +49,8 @@ def build(tag: str, *arguments: str) -> None:
     Build an image by build.sh.
     """
     command = [str(TOP / "build.sh"), tag, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
+    environ = os.environ | {"ALGORITHM": ALGORITHM}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
@@ -64,6 +65,15 @@ def built(tag: str, *arguments: str) -> Iterator[str]:
         yield tag
     finally:
         docker("image", "rm", "--force", "--no-prune", tag)
+
+
+def base_image() -> str:
+    """
+    Return the name of the base that build.sh builds on.
+    """
+    found = re.search("^ARG BASE_IMAGE=(.+)$", (TOP / "Dockerfile").read_text(), re.MULTILINE)
+    assert found
+    return os.environ.get("BASE_IMAGE") or found[1]
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -117,11 +127,14 @@ class Container:
         docker("stop", "-t", "30", self.identity)
         return self.wait()
 
-    def execute(self, *command: str) -> str:
+    def execute(self, *command: str, body: bytes = b"") -> str:
         """
-        Return what a command prints inside.
+        Return what a command prints inside that reads ``body``.
         """
-        return docker("exec", self.identity, *command)
+        command = ("docker", "exec", "--interactive", self.identity, *command)
+        done = subprocess.run(command, input=body, capture_output=True)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode().strip()
 
     def predict(self, body: bytes, content_type: str = "text/csv") -> Answer:
         """

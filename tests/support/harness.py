@@ -90,21 +90,6 @@ def call(
         connection.close()
 
 
-def assert_error(answer: Answer, status: int, code: str) -> dict[str, Any]:
-    """
-    Hold a refusal to the one JSON shape and return what stands under "error".
-    """
-    assert answer.status == status, answer.body
-    assert answer.headers.get_content_type() == "application/json"
-    assert len(answer.body) <= 2048
-    assert list(answer.json) == ["error"]
-    error: dict[str, Any] = answer.json["error"]
-    assert error["code"] == code
-    assert error["message"]
-    assert re.fullmatch("[ -~]{1,64}", error["request_id"])
-    return error
-
-
 class ServeProcess:
     """
     ``serve`` in a process of its own, on a port of its own, with its output collected.

@@ -16,9 +16,16 @@ def write_hyperparameters(root: Path, **values: object) -> None:
     path.write_text(json.dumps({name: str(value) for name, value in values.items()}))
 
 
-def stopped(program: Path, root: Path, *, at: str, within_s: float) -> tuple[int, str]:
+def stopped(
+    program: Path,
+    root: Path,
+    *,
+    at: str,
+    within_s: float,
+    number: signal.Signals = signal.SIGTERM,
+) -> tuple[int, str]:
     """
-    Send SIGTERM to a job when it prints ``at`` and a line to its stdin, and return its exit code
+    Send a signal to a job when it prints ``at`` and a line to its stdin, and return its exit code
     and what it prints from then on; fails when it takes longer than ``within_s``.
     """
     with subprocess.Popen(
@@ -31,7 +38,7 @@ def stopped(program: Path, root: Path, *, at: str, within_s: float) -> tuple[int
         assert process.stdout is not None
         while at not in process.stdout.readline():
             assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         log, _ = process.communicate("x", timeout=within_s)
     return process.returncode, log
 

@@ -1,14 +1,61 @@
 """
-Where the project's files are, and program folders with another algorithm inside.
+Where the project's files are, which algorithm it holds, and program folders with another inside.
 """
 
+import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from sagemaker_runtime.algorithm import Algorithm, find_algorithm
+
 TOP = Path(__file__).resolve().parents[2]
 CONTAINER = TOP / "container"
 SAMPLE = TOP / "local_test/test_dir/input/data/training"
+
+
+def packages(program: Path = CONTAINER) -> list[str]:
+    """
+    Return the names of the packages beside ``sagemaker_runtime``, which users replace.
+    """
+    found = {init.parent.name for init in program.glob("*/__init__.py")}
+    return sorted(found - {"sagemaker_runtime"})
+
+
+def _name() -> str:
+    name = os.environ.pop("ALGORITHM", "")  # programs that tests put together have their own
+    if not name and len(packages()) != 1:
+        raise RuntimeError(
+            f"container/ holds {len(packages())} packages ({', '.join(packages()) or 'none'}) "
+            "beside sagemaker_runtime; say which is the algorithm: ALGORITHM=... "
+            "local_test/test.sh"
+        )
+    return name or packages()[0]
+
+
+# The algorithm's name, found as the program does it, but without importing the package.
+ALGORITHM = _name()
+
+
+def own_algorithm(name: str = ALGORITHM) -> Algorithm:
+    """
+    Return the project's algorithm.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ALGORITHM", name)
+        return find_algorithm()
+
+
+def quick(name: str = ALGORITHM) -> dict[str, str]:
+    """
+    Return the hyperparameters of a short training, which the algorithm's own tests may state.
+    """
+    path = TOP / "tests" / name / "hyperparameters.json"
+    stated: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return stated
 
 
 def tracked() -> list[Path]:
@@ -27,6 +74,19 @@ def tracked() -> list[Path]:
     )
 
 
+def is_users(path: Path) -> bool:
+    """
+    Tell whether a file belongs to the algorithm: its code, its tests, its data and requests.
+    """
+    parts = path.relative_to(TOP).parts
+    return (
+        (parts[0] == "container" and parts[1] in packages())
+        or parts[:2] == ("tests", ALGORITHM)
+        or path.is_relative_to(TOP / "local_test/test_dir/input")
+        or (parts[0] == "local_test" and path.stem == "payload")
+    )
+
+
 def scripts() -> list[Path]:
     """
     Return the shell scripts that people run; those without a run bit are sourced by others.
@@ -34,13 +94,31 @@ def scripts() -> list[Path]:
     return [p for p in tracked() if p.suffix == ".sh" and p.stat().st_mode & 0o100]
 
 
+def clone(folder: Path) -> Path:
+    """
+    Make what a user has who cloned the project, with everything in one commit, and return it.
+    """
+    for path in tracked():
+        copy = folder / path.relative_to(TOP)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
+    identity = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
+    for command in (
+        ("init", "-q"),
+        ("add", "-A"),
+        (*identity, "commit", "-q", "-m", "The template"),
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder
+
+
 def assemble(folder: Path, algorithm: str | Path, name: str = "toy") -> Path:
     """
-    Copy container/ to ``folder`` with ``algorithm`` in the place of taxi_fare and return it.
+    Copy container/ to ``folder`` with ``algorithm`` in the place of the project's and return it.
 
     ``algorithm`` is a package's folder, or the source of an ``__init__.py``.
     """
-    ignore = shutil.ignore_patterns("taxi_fare", "__pycache__")
+    ignore = shutil.ignore_patterns(*packages(), "__pycache__")
     shutil.copytree(CONTAINER, folder, ignore=ignore)
     if isinstance(algorithm, Path):
         shutil.copytree(algorithm, folder / algorithm.name)

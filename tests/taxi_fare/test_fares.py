@@ -7,13 +7,13 @@ import sys
 import numpy as np
 import pytest
 import skops.io
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 
 import taxi_fare
 from project import TOP
-from sagemaker_runtime.engines.trees import from_estimator
-from sagemaker_runtime.errors import ModelError
+from sagemaker_runtime.engines.trees import Trees
+from sagemaker_runtime.errors import InvalidValue, ModelError
 from sagemaker_runtime.formats.values import examples
 from taxi_fare import artifact, features, geography, simulation, training
 from taxi_fare.cleaning import clean
@@ -92,9 +92,27 @@ def test_swapped_coordinates_are_put_right(model):
     assert taxi_fare.predict(model, swapped) == taxi_fare.predict(model, trip())
 
 
-def test_an_unknown_number_of_passengers_is_fine(model):
-    """A fare does not need it."""
-    assert taxi_fare.predict(model, trip(passenger_count=np.nan))[0] >= FLAG_FALL
+@pytest.mark.parametrize("rows", [1, 50])
+@pytest.mark.parametrize("passengers", [np.nan, -1.0, 7.0, 208.0])
+def test_impossible_passengers_count_as_the_usual_one(model, trips, passengers, rows):
+    """What training repairs, requests are forgiven: the fare is that of one passenger."""
+    some = {name: values[:rows] for name, values in trips.items()}
+    odd, one = (some | {"passenger_count": np.full(rows, number)} for number in (passengers, 1.0))
+    np.testing.assert_array_equal(taxi_fare.predict(model, odd), taxi_fare.predict(model, one))
+
+
+@pytest.mark.parametrize("rows", [2, 50])
+@pytest.mark.parametrize(
+    "when", ["2001-01-01T00:00:08", "2007-12-31T23:59:59", "2041-11-15T02:57:16"]
+)
+def test_a_time_that_training_drops_is_refused(model, trips, when, rows):
+    """No model has learned from a recorder's wrong clock, so none is asked about it."""
+    pickup = trips["pickup_datetime"][:rows].copy()
+    pickup[1] = when
+    some = {name: values[:rows] for name, values in trips.items()}
+    with pytest.raises(InvalidValue, match=f"pickup_datetime is {when}; expected") as refused:
+        taxi_fare.predict(model, some | {"pickup_datetime": pickup})
+    assert (refused.value.row, refused.value.column) == (2, "pickup_datetime")
 
 
 def test_one_row_and_many_give_the_same(model, trips):
@@ -122,6 +140,8 @@ def test_an_incomplete_archive_is_listed(folder, tmp_path, missing):
     [
         ("metadata.json", b"{", "metadata.json is damaged"),
         ("metadata.json", b'{"format": 1}', "metadata.json is damaged"),
+        ("metadata.json", b"[" * 100_000, "metadata.json is damaged"),
+        ("metadata.json", b" " * 2_000_000, "2,000,000 bytes; expected at most"),
         ("trees.npz", b"PK nonsense", "trees.npz is damaged"),
         ("trees.npz", b"", "trees.npz is damaged"),
     ],
@@ -141,6 +161,37 @@ def test_files_of_two_models_are_told_apart(folder, tmp_path, trips):
     save(tmp_path, forest.fit(features.build(trips), trips["fare_amount"]))
     (tmp_path / "metadata.json").write_bytes((folder / "metadata.json").read_bytes())
     with pytest.raises(ModelError, match="the files are of two models"):
+        taxi_fare.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["typical_fare", "hyperparameters", "trees_sha256", "anything"])
+def test_metadata_changed_after_training_is_refused(folder, tmp_path, name):
+    """Every entry of metadata.json is covered by its hash, those that no one reads too."""
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    metadata = json.loads((tmp_path / "metadata.json").read_text())
+    (tmp_path / "metadata.json").write_text(json.dumps(metadata))  # spaces are not entries
+    assert taxi_fare.load(tmp_path).typical_fare == 8.1
+    metadata[name] = 1e6
+    (tmp_path / "metadata.json").write_text(json.dumps(metadata))
+    with pytest.raises(ModelError, match=r"was changed after training.*metadata_sha256"):
+        taxi_fare.load(tmp_path)
+
+
+@pytest.mark.parametrize("fare", [-1.0, 0.0, float("nan"), float("inf"), "8.1", None, True])
+def test_a_typical_fare_that_is_not_dollars_is_refused(trips, tmp_path, fare):
+    """Even where the hash is right: the message has the value."""
+    estimator = make_estimator(**SMALL).fit(features.build(trips), trips["fare_amount"])
+    artifact.save(tmp_path, artifact.to_serve(estimator, fare), estimator, {})
+    with pytest.raises(ModelError, match=f"typical_fare in metadata.json is {fare!r}"):
+        taxi_fare.load(tmp_path)
+
+
+def test_trees_of_a_classifier_are_refused(folder, trips, tmp_path):
+    """Their labels are not fares."""
+    forest = RandomForestClassifier(n_estimators=2, max_depth=3, random_state=0)
+    save(tmp_path, forest.fit(features.build(trips), trips["fare_amount"] > 10))
+    with pytest.raises(ModelError, match="expected a fare from at most"):
         taxi_fare.load(tmp_path)
 
 
@@ -187,21 +238,22 @@ BOTH = pytest.mark.parametrize("library", ["scikit-learn", "lightgbm"])
 @BOTH
 def test_a_fit_can_be_watched_and_stopped(trips, library):
     """
-    1. each round shows the trees so far 2. the twelfth asks to stop.
+    1. the trees so far are shown, by LightGBM after each round, by scikit-learn after each tenth
+    of them 2. twelve rounds are there and it is asked to stop.
 
     Result: the estimator has twelve rounds, those of a fit that nobody watched.
     """
-    matrix, errors = features.build(trips), []
+    matrix, errors, seen = features.build(trips), [], []
 
     def stop(rounds, model):
-        off = np.abs(from_estimator(model).predict(matrix) - trips["fare_amount"])
+        seen.append(rounds)
+        off = np.abs(Trees.from_estimator(model).predict(matrix) - trips["fare_amount"])
         errors.append(np.mean(off))
-        assert len(errors) == rounds
         return rounds == 12
 
     stopped = make_estimator(**SMALL | {"estimator": library})
     fit(stopped, matrix, trips["fare_amount"], stop)
-    assert len(errors) == 12
+    assert seen == list(range(1, 13) if library == "lightgbm" else range(2, 13, 2))
     assert errors == sorted(errors, reverse=True)
     short = make_estimator(**SMALL | {"estimator": library, "rounds": 12})
     short.fit(matrix, trips["fare_amount"])
@@ -233,7 +285,7 @@ def test_a_mistyped_fare_hardly_moves_the_model(trips):
         name: make_estimator(**SMALL).fit(matrix, targets).predict(matrix)
         for name, targets in (
             ("right", trips["fare_amount"]),
-            ("pulled", pull_outliers(matrix, wrong, clip=8.0, seed=0)),
+            ("pulled", pull_outliers(matrix, wrong, estimator="scikit-learn", clip=8.0, seed=0)),
             ("plain", wrong),
         )
     }
@@ -263,5 +315,6 @@ def test_the_defaults_make_an_estimator():
     """The table's names are those that the estimator takes, but for the two of training itself."""
     defaults = {p.name: p.default for p in HYPERPARAMETERS}
     del defaults["validation_fraction"], defaults["clip"]
-    assert make_estimator(**defaults).get_params()["max_iter"] == defaults["rounds"]
+    asked = make_estimator(**defaults).get_params()
+    assert defaults["rounds"] in (asked.get("max_iter"), asked.get("n_estimators"))
     assert geography.usable(examples(taxi_fare.INPUT)).all()

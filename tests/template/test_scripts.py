@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from containers import Job, docker
+from containers import Job, built, docker
 from harness import wait_until
-from project import SAMPLE, TOP, scripts
+from project import ALGORITHM, SAMPLE, TOP, clone, quick, scripts
 from sagemaker_runtime.errors import ExitCode
 
 LOCAL = TOP / "local_test"
@@ -70,14 +70,14 @@ def test_a_missing_engine_is_said_at_once(script, tmp_path):
     tools = ("bash", "dirname", "basename", "env", "cat", "tail", "grep")
     for tool in tools:
         (tmp_path / tool).symlink_to(str(shutil.which(tool)))
-    done = run(script, "taxi-fare", PATH=str(tmp_path))
+    done = run(script, "my-model", PATH=str(tmp_path))
     assert done.returncode == 1
     assert "docker is not installed" in done.stderr
 
     fake = tmp_path / "docker"
     fake.write_text("#!/usr/bin/env bash\necho 'Cannot connect to the daemon' >&2\nexit 1\n")
     fake.chmod(0o755)
-    done = run(script, "taxi-fare", PATH=str(tmp_path))
+    done = run(script, "my-model", PATH=str(tmp_path))
     assert done.returncode == 1
     assert "no Docker engine answers" in done.stderr
     assert "Cannot connect to the daemon" in done.stderr
@@ -92,7 +92,7 @@ def test_predict_says_that_nothing_answers():
 
 def test_predict_needs_a_known_ending_or_a_content_type(tmp_path):
     """A payload whose content type cannot be guessed is refused with the remedy."""
-    payload = tmp_path / "payload.txt"
+    payload = tmp_path / "payload.unknown"
     payload.write_text("1")
     done = run(LOCAL / "predict.sh", payload)
     assert done.returncode == USAGE
@@ -132,7 +132,7 @@ def caller() -> list[str]:
 @pytest.fixture
 def job(tmp_path, caller) -> Job:
     """A tree to train in that belongs to the ordinary user."""
-    made = Job(tmp_path / "ml", SAMPLE, rounds=5)
+    made = Job(tmp_path / "ml", SAMPLE, **quick())
     give_to_caller(made.root, caller)
     return made
 
@@ -161,15 +161,15 @@ def stopped(image) -> Iterator[None]:
 @pytest.mark.docker
 def test_train_start_predict_stop(image, job, caller, stopped, tmp_path):
     """
-    1. train-local.sh trains 2. start.sh returns when it serves 3. predict.sh sends each payload
-    4. stop.sh stops it, all by an ordinary user from another folder.
-    Result: predictions, exit code 0, and no file that belongs to somebody else.
+    1. train-local.sh trains 2. start.sh returns when it serves 3. predict.sh sends the example that
+    the container states 4. stop.sh stops it, all by an ordinary user from another folder.
+    Result: an answer, exit code 0, and no file that belongs to somebody else.
     """
     home = {"HOME": str(tmp_path)}
     done = run(*caller, LOCAL / "train-local.sh", image, "--dir", job.root, **home)
     assert done.returncode == 0, done.stderr
     assert str(job.model) in done.stdout
-    assert "trees.npz" in job.files()
+    assert job.files()
     owner = job.root.stat().st_uid
     assert [path for path in job.root.rglob("*") if path.stat().st_uid != owner] == []
 
@@ -182,14 +182,14 @@ def test_train_start_predict_stop(image, job, caller, stopped, tmp_path):
     assert again.returncode == 1
     assert "local_test/stop.sh" in again.stderr
 
-    for payload in ("payload.csv", "payload.json", "payload.jsonl"):
-        done = run(*caller, LOCAL / "predict.sh", LOCAL / payload, PORT=found[1], **home)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.strip()
+    done = run(*caller, LOCAL / "predict.sh", PORT=found[1], **home)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert done.stderr.startswith("200 ")
 
     bad = tmp_path / "bad.csv"
-    bad.write_text("pickup_datetime\nyesterday\n")
-    done = run(LOCAL / "predict.sh", bad, PORT=found[1])
+    bad.write_text("1")
+    done = run(LOCAL / "predict.sh", bad, "application/x-unknown", PORT=found[1])
     assert done.returncode == 1
     assert '"code"' in done.stderr
     assert "answered 4" in done.stderr
@@ -205,11 +205,12 @@ def test_train_start_predict_stop(image, job, caller, stopped, tmp_path):
 @pytest.mark.docker
 def test_a_failed_training_shows_the_reason(image, tmp_path):
     """train-local.sh ends with the container's exit code and prints what SageMaker would show."""
-    job = Job(tmp_path / "ml", SAMPLE, rounds="many")
+    job = Job(tmp_path / "ml", SAMPLE)
+    (job.root / "input/config/hyperparameters.json").write_text("not JSON", encoding="utf-8")
     (job.model / "stale").write_text("of the run before")
     done = run(LOCAL / "train-local.sh", image, "--dir", job.root)
     assert done.returncode == ExitCode.BAD_HYPERPARAMETER
-    assert "FailureReason: hyperparameter rounds is 'many'" in done.stderr
+    assert "FailureReason: hyperparameters.json is not JSON" in done.stderr
     assert job.files() == []
 
 
@@ -243,14 +244,58 @@ def test_serving_in_the_foreground_ends_on_a_signal(image, trained, stopped):
 
 
 @pytest.mark.docker
-def test_a_model_that_cannot_be_served_is_explained(image, trained, tmp_path, stopped):
+def test_a_model_that_cannot_be_served_is_explained(tmp_path):
     """start.sh fails with the server's own words when the archive lacks the model."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model/notes.txt").write_text("no model")
-    done = run(LOCAL / "start.sh", image, "--dir", tmp_path, "--port", "0")
+    example = ("--algorithm", "examples/mock/mock_model")
+    with built(f"container-suite/unserved:{os.getpid()}", *example) as tag:
+        done = run(LOCAL / "start.sh", tag, "--dir", tmp_path, "--port", "0")
     assert done.returncode == 1
-    assert "notes.txt" in done.stderr
-    assert "trees.npz" in done.stderr
+    assert "/ping answers 503" in done.stderr
+    assert "model.json" in done.stderr
+
+
+@pytest.mark.docker
+def test_try_goes_the_whole_way_in_containers(image, job, stopped):
+    """try.sh --docker trains, serves, prints the answer and leaves nothing running."""
+    done = run(LOCAL / "try.sh", "--docker", image, "--dir", job.root)
+    assert done.returncode == 0, done.stderr
+    assert "start until the first ping" in done.stdout
+    assert "200 " in done.stderr
+    assert job.files()
+    assert not docker("ps", "--quiet", "--filter", f"label=local_test.serve={image}")
+
+
+def test_try_goes_the_whole_way_without_docker(tmp_path):
+    """
+    1. try.sh trains and serves in processes 2. it sends the example 3. it is handed a file.
+
+    Result: the answer, its status and the times; the model stays, the server does not.
+    """
+    folder = clone(tmp_path / "clone")
+    (folder / ".venv").symlink_to(Path(sys.prefix))
+    job = Job(tmp_path / "ml", SAMPLE, **quick())
+    done = run(folder / "local_test/try.sh", "--dir", job.root, ALGORITHM=ALGORITHM)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^200 .+ ms, .+; start until the first ping \d", done.stdout, re.MULTILINE)
+    assert job.files()
+    wrong = tmp_path / "request.unknown"
+    wrong.write_text("1")
+    done = run(folder / "local_test/try.sh", wrong, "--dir", job.root, ALGORITHM=ALGORITHM)
+    assert done.returncode != 0
+    assert "no content type known" in done.stderr
+
+
+def test_try_shows_why_training_failed(tmp_path):
+    """A training that fails ends try.sh with its exit code and the reason in its log."""
+    folder = clone(tmp_path / "clone")
+    (folder / ".venv").symlink_to(Path(sys.prefix))
+    job = Job(tmp_path / "ml", None)
+    (job.root / "input/config/hyperparameters.json").write_text("not JSON", encoding="utf-8")
+    done = run(folder / "local_test/try.sh", "--dir", job.root, ALGORITHM=ALGORITHM)
+    assert done.returncode == ExitCode.BAD_HYPERPARAMETER
+    assert "is not JSON" in done.stderr
 
 
 @pytest.mark.docker
@@ -278,3 +323,27 @@ def test_build_refuses_a_folder_that_is_no_algorithm(folder, words):
     assert done.returncode == 1
     assert folder in done.stderr
     assert words in done.stderr
+
+
+def test_build_asks_which_of_several_packages_is_the_algorithm(tmp_path):
+    """Where a helper package stands beside the algorithm, build.sh wants its name, and takes it."""
+    folder = clone(tmp_path / "clone")
+    (folder / "container/helper").mkdir()
+    (folder / "container/helper/__init__.py").touch()
+    done = run(folder / "build.sh", "my-model")
+    assert done.returncode == 1
+    assert "several packages" in done.stderr
+    assert "ALGORITHM=" in done.stderr
+    done = run(folder / "build.sh", "my-model", ALGORITHM="hepler")
+    assert done.returncode == 1
+    assert "'container/hepler' is not an algorithm" in done.stderr
+
+
+def test_build_refuses_a_name_that_is_taken(tmp_path):
+    """A package that would hide one of the program's files is refused before anything is built."""
+    folder = clone(tmp_path / "clone")
+    (folder / "examples/predictor").mkdir()
+    (folder / "examples/predictor/__init__.py").touch()
+    done = run(folder / "build.sh", "my-model", "--algorithm", "examples/predictor")
+    assert done.returncode == 1
+    assert "such as my_predictor/" in done.stderr

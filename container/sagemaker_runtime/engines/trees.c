@@ -1,7 +1,7 @@
 /*
- * Scores an ensemble of regression trees: what Trees.walk in trees.py does, to the last bit.
+ * Scores an ensemble of trees: what Ensemble.walk in ensemble.py does, to the last bit.
  *
- * Reads only arrays that Trees has checked, and needs nothing of Python: ctypes calls it without
+ * Reads only arrays that Ensemble has checked, and needs nothing of Python: ctypes calls it without
  * the interpreter's lock. compile.sh makes libtrees.so of it.
  *
  * Why it is fast: a node's threshold and feature are looked up one after the other, and walking one
@@ -29,7 +29,7 @@ enum { LANES = 12, BLOCK = 8 * LANES };
 /* A thread costs some 20 microseconds, as much as 10 rows; it gets no fewer than these. */
 enum { ROWS_PER_THREAD = 512, MOST_THREADS = 256 };
 
-/* Trees multiplies its column numbers by this, so that the inner loop need not. */
+/* compiled.py multiplies its column numbers by this, so that the inner loop need not. */
 const uint32_t trees_lanes = LANES;
 
 /*
@@ -46,15 +46,19 @@ struct trees {
     const struct step *step; /* per node */
     const uint32_t *root;    /* per tree: its first node */
     const uint32_t *column;  /* per staged column from 1: feature * 2 + missing values go left */
-    size_t trees, columns;
-    double base, scale;
+    const int32_t *output;   /* per tree: the output that it adds to */
+    const double *vectors;   /* rows of outputs that a leaf's number counts; NULL: it is the value */
+    const double *base;      /* per output */
+    size_t trees, columns, outputs;
+    double scale;
+    int single; /* features are rounded to single precision */
 };
 
 struct job {
     const struct trees *trees;
     const double *features; /* rows x width */
     size_t width, rows;
-    double *out;
+    double *out; /* rows x outputs */
     atomic_size_t next; /* the first row that nobody works on yet */
 #ifdef PLACES_THREADS
     cpu_set_t allowed; /* processors for its threads; none when not known */
@@ -71,6 +75,8 @@ static void stage(const struct trees *trees, const double *row, double *staged)
     staged[0] = -INFINITY;
     for (size_t i = 1; i < trees->columns; i++) {
         double value = row[trees->column[i] >> 1];
+        if (trees->single)
+            value = (float)value;
         staged[i * LANES] = isnan(value) && trees->column[i] & 1 ? -INFINITY : value;
     }
 }
@@ -93,9 +99,30 @@ static inline void walk(const struct trees *trees, const double *staged, size_t 
 
 /* The leaves are added tree by tree, and to -0.0 as the only number that changes no other. */
 
-static double score_row(const struct trees *trees, const double *row, double *staged)
+static void begin(const struct trees *trees, size_t rows, double *out)
 {
-    double total = -0.0;
+    for (size_t i = 0; i < rows * trees->outputs; i++)
+        out[i] = -0.0;
+}
+
+static void finish(const struct trees *trees, size_t rows, double *out)
+{
+    for (size_t row = 0; row < rows; row++, out += trees->outputs)
+        for (size_t i = 0; i < trees->outputs; i++)
+            out[i] = trees->base[i] + trees->scale * out[i];
+}
+
+static inline void add_vector(const struct trees *trees, uint32_t leaf, double *out)
+{
+    const double *vector = trees->vectors + (size_t)trees->number[leaf] * trees->outputs;
+    for (size_t i = 0; i < trees->outputs; i++)
+        out[i] += vector[i];
+}
+
+static void score_row(const struct trees *trees, const double *row, double *out, double *staged)
+{
+    double total = -0.0; /* of a single output, not in memory: each sum waits for the one before */
+    begin(trees, 1, out);
     stage(trees, row, staged);
     for (size_t tree = 0; tree < trees->trees; tree += LANES) {
         size_t left = trees->trees - tree, lanes = left < LANES ? left : LANES;
@@ -103,32 +130,47 @@ static double score_row(const struct trees *trees, const double *row, double *st
         for (size_t i = 0; i < LANES; i++)
             at[i] = trees->root[tree + (i < lanes ? i : 0)];
         walk(trees, staged, 0, at);
-        for (size_t i = 0; i < lanes; i++)
-            total += trees->number[at[i]];
+        if (trees->vectors)
+            for (size_t i = 0; i < lanes; i++)
+                add_vector(trees, at[i], out);
+        else if (trees->outputs > 1)
+            for (size_t i = 0; i < lanes; i++)
+                out[trees->output[tree + i]] += trees->number[at[i]];
+        else
+            for (size_t i = 0; i < lanes; i++)
+                total += trees->number[at[i]];
     }
-    return trees->base + trees->scale * total;
+    if (!trees->vectors && trees->outputs == 1)
+        out[0] = total;
+    finish(trees, 1, out);
 }
 
 static void score_groups(const struct trees *trees, const double *features, size_t width,
                          size_t groups, double *out, double *staged)
 {
-    double total[BLOCK];
-    for (size_t row = 0; row < groups * LANES; row++) {
-        total[row] = -0.0;
+    const double *number = trees->number;
+    const size_t outputs = trees->outputs;
+    for (size_t row = 0; row < groups * LANES; row++)
         stage(trees, features + row * width,
               staged + row / LANES * trees->columns * LANES + row % LANES);
-    }
+    begin(trees, groups * LANES, out);
     for (size_t tree = 0; tree < trees->trees; tree++)
         for (size_t group = 0; group < groups; group++) {
             uint32_t at[LANES];
             for (size_t i = 0; i < LANES; i++)
                 at[i] = trees->root[tree];
             walk(trees, staged + group * trees->columns * LANES, 1, at);
-            for (size_t i = 0; i < LANES; i++)
-                total[group * LANES + i] += trees->number[at[i]];
+            double *total = out + group * LANES * outputs;
+            if (trees->vectors)
+                for (size_t i = 0; i < LANES; i++)
+                    add_vector(trees, at[i], total + i * outputs);
+            else {
+                total += trees->output[tree];
+                for (size_t i = 0; i < LANES; i++)
+                    total[i * outputs] += number[at[i]];
+            }
         }
-    for (size_t row = 0; row < groups * LANES; row++)
-        out[row] = trees->base + trees->scale * total[row];
+    finish(trees, groups * LANES, out);
 }
 
 /*
@@ -145,9 +187,11 @@ static void *work(void *argument)
         size_t rows = job->rows - start < BLOCK ? job->rows - start : BLOCK;
         size_t groups = rows / LANES;
         const double *features = job->features + start * job->width;
-        score_groups(job->trees, features, job->width, groups, job->out + start, staged);
+        double *out = job->out + start * job->trees->outputs;
+        score_groups(job->trees, features, job->width, groups, out, staged);
         for (size_t row = groups * LANES; row < rows; row++)
-            job->out[start + row] = score_row(job->trees, features + row * job->width, staged);
+            score_row(job->trees, features + row * job->width, out + row * job->trees->outputs,
+                      staged);
     }
     free(staged);
     return NULL;
@@ -188,9 +232,9 @@ static int start(pthread_t *thread, struct job *job)
 /*
  * Score rows x width features into out, in at most so many threads; return 0, or -1 without
  * memory. Threads live for one call: they outlast no fork, and no library replaces them by its own.
- * The name ends in a number that is raised whenever Trees must call or fill in something else.
+ * The name ends in a number that is raised whenever compiled.py must call or fill in something else.
  */
-int trees_predict_1(const struct trees *trees, const double *features, size_t width, size_t rows,
+int trees_predict_2(const struct trees *trees, const double *features, size_t width, size_t rows,
                     double *out, size_t threads)
 {
     struct job job = {.trees = trees, .features = features, .width = width, .rows = rows,

@@ -1,321 +1,150 @@
 """
-An ensemble of regression trees as plain arrays: written after training, scored when serving.
+Scores any model of boosted or random trees, from scikit-learn, LightGBM or XGBoost, several times
+as fast as they do, without them, and from a file that runs nothing.
 
-``Trees.walk`` says in numpy what a prediction is; trees.c computes the same, to the last bit and
-some forty times faster, where container/compile.sh has made a library of it.
+    Trees.from_estimator(estimator).save(path)
+    Trees.load(path).predict(features)
 """
 
-import ctypes
-import logging
-from dataclasses import asdict, dataclass, fields
-from functools import cache, cached_property
-from math import ceil
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sagemaker_runtime.resources import cpus
+from sagemaker_runtime.engines import arrays, labels
+from sagemaker_runtime.engines.ensemble import Ensemble
+from sagemaker_runtime.engines.links import LINKS
 
-# Rows that walk takes at a time: the working arrays (rows x trees) stay within a processor's cache.
-ROWS_AT_ONCE = 256
-LESS_OR_EQUAL = 3  # treelite's code of the only comparison that trees for numbers use
-LEAF = -1
-# Keeps every number that trees.c multiplies by its lanes within 32 bits.
-MOST_NODES = 2**28
-
-LIBRARY = Path(__file__).with_name("libtrees.so")
-
-logger = logging.getLogger(__name__)
+ENSEMBLE = [field.name for field in fields(Ensemble)]
+CLASSES = "classes_"  # and the target's number: the labels' name in the file
 
 
-class _Trees(ctypes.Structure):
-    """
-    ``struct trees`` of trees.c.
-    """
-
-    _fields_ = (
-        ("number", ctypes.c_void_p),
-        ("step", ctypes.c_void_p),
-        ("root", ctypes.c_void_p),
-        ("column", ctypes.c_void_p),
-        ("trees", ctypes.c_size_t),
-        ("columns", ctypes.c_size_t),
-        ("base", ctypes.c_double),
-        ("scale", ctypes.c_double),
-    )
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trees:
     """
-    All nodes of all trees, one tree after the other, each tree level by level.
+    An ensemble, the link from its scores to predictions, and the labels of a classifier.
 
-    ``feature`` (int32, -1 in a leaf), ``number`` (float64, the threshold of a split or the value of
-    a leaf) and ``missing_left`` (bool) have shape (nodes,), ``sizes`` (int32, nodes of a tree) has
-    shape (trees,). A row goes left when its feature is at most the threshold, and where
-    ``missing_left`` says when it is NaN. The prediction is ``base`` plus ``scale`` (float64) times
-    the sum of the leaves' values.
-
-    A tree's first split has the nodes 1 and 2 as children, its second 3 and 4, and so on: no file
-    can name a child that does not exist, or lead in a circle. Raises ValueError for arrays that
-    are no such trees.
+    ``link`` is one of LINKS and ``factor`` what it multiplies scores by. ``classes`` has one array
+    of labels (numbers, booleans or text) for each target of a classifier, and is empty for others.
+    A target takes as many outputs as it has classes, or one output if it has two. Raises
+    ValueError for parts that do not fit together.
     """
 
-    feature: np.ndarray
-    number: np.ndarray
-    missing_left: np.ndarray
-    sizes: np.ndarray
-    base: np.ndarray
-    scale: np.ndarray
+    ensemble: Ensemble
+    link: str = "identity"
+    factor: float = 1.0
+    classes: tuple[np.ndarray, ...] = ()
 
     def __post_init__(self) -> None:
-        nodes, trees = (np.size(self.feature),), (np.size(self.sizes),)
-        for name, kind, shape in (
-            ("feature", np.int32, nodes),
-            ("number", np.float64, nodes),
-            ("missing_left", np.bool_, nodes),
-            ("sizes", np.int32, trees),
-            ("base", np.float64, ()),
-            ("scale", np.float64, ()),
-        ):
-            array = np.asanyarray(getattr(self, name))
-            if array.dtype != kind or array.shape != shape:
-                raise ValueError(
-                    f"{name} is {array.dtype} of shape {array.shape}; "
-                    f"expected {np.dtype(kind)} of shape {shape}"
-                )
-        if not len(self.sizes) or self.sizes.min() < 1 or self.sizes.sum() != len(self.feature):
-            raise ValueError(f"the trees' sizes are not those of {len(self.feature)} nodes")
-        if len(self.feature) > MOST_NODES or self.feature.min() < LEAF:
-            raise ValueError(f"expected at most {MOST_NODES} nodes, and features from 0")
-        usable = np.isfinite(self.number) | (self._splits & ~np.isnan(self.number))
-        if not (usable.all() and np.isfinite(self.base) and np.isfinite(self.scale)):
-            raise ValueError("a threshold is not a number, or a value is not finite")
-        counts = np.add.reduceat(self._splits, self._roots, dtype=np.int64)
-        early = self._left > np.arange(len(self.feature))
-        if (self.sizes != 2 * counts + 1).any() or not early[self._splits].all():
-            raise ValueError("the nodes of a tree are not in the order of its levels")
-        # Now rather than at the first prediction: workers forked later share its memory.
-        _ = self._compiled
+        if self.link not in LINKS or not np.isfinite(self.factor):
+            raise ValueError(
+                f"link is {self.link!r} with factor {self.factor}; expected one of {list(LINKS)} "
+                "and a finite factor"
+            )
+        if not labels.fit(self.classes, len(self.ensemble.base)):
+            raise ValueError(
+                f"{len(self.ensemble.base)} outputs do not fit "
+                f"{[each.size for each in self.classes]} classes"
+            )
+
+    @classmethod
+    def from_estimator(cls, estimator: Any) -> "Trees":
+        """
+        Take the trees out of a fitted estimator of scikit-learn, LightGBM or XGBoost, or a Booster.
+
+        Raises ValueError, with the reason, for one whose predictions they could not repeat.
+        """
+        from sagemaker_runtime.engines import importing
+
+        return importing.from_estimator(estimator)
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Trees":
+        """
+        Read a Booster's model, saved by LightGBM as text or by XGBoost as JSON or UBJSON.
+
+        Meant for files that you made. Raises OSError or ValueError for one that cannot be read.
+        """
+        from sagemaker_runtime.engines import importing
+
+        return importing.from_file(path)
 
     @property
     def is_compiled(self) -> bool:
         """
-        Tell whether ``predict`` has the compiled library.
+        Tell whether the compiled library scores.
         """
-        return self._compiled is not None
+        return self.ensemble.is_compiled
 
-    @cached_property
+    @property
     def width(self) -> int:
         """
         The number of feature columns that the splits look at.
         """
-        return int(self.feature.max()) + 1
+        return self.ensemble.width
 
     def save(self, path: Path) -> None:
         """
-        Write the arrays as an uncompressed .npz file.
+        Write an uncompressed .npz file.
         """
-        np.savez(path, **asdict(self))
+        classes = {f"{CLASSES}{number}": each for number, each in enumerate(self.classes)}
+        about = {"link": np.array(self.link), "factor": np.array(self.factor)}
+        ensemble = {name: getattr(self.ensemble, name) for name in ENSEMBLE}
+        arrays.save(path, ensemble | about | classes)
 
     @classmethod
     def load(cls, path: Path) -> "Trees":
         """
         Read what ``save`` wrote; nothing in the file is executed.
 
-        Raises OSError for an unreadable file, ValueError for a damaged one.
+        Raises OSError for an unreadable file, ValueError for a damaged one or one that is too large
+        for the container's memory.
         """
-        try:
-            # Opened here: numpy leaves a damaged file open.
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return cls(**{field.name: arrays[field.name] for field in fields(cls)})
-        except (OSError, ValueError):
-            raise
-        except Exception as error:  # zipfile and numpy meet damage with a dozen kinds of them
-            raise ValueError(f"{type(error).__name__}: {error}") from error
+        found = arrays.load(path)
+        classes = [name for name in found if name.startswith(CLASSES)]
+        if found.keys() - classes != {*ENSEMBLE, "link", "factor"}:
+            holds = ", ".join(sorted(found)) or "nothing"
+            raise ValueError(f"it holds {holds}; these are not the arrays of Trees")
+        link, factor = found["link"], found["factor"]
+        if link.shape or factor.shape or factor.dtype != np.float64:
+            raise ValueError("link or factor is not a single value")
+        ensemble = Ensemble(**{name: found[name] for name in ENSEMBLE})
+        return cls(ensemble, str(link), float(factor), tuple(found[name] for name in classes))
 
     def predict(self, features: np.ndarray, threads: int | None = None) -> np.ndarray:
         """
-        Return the predictions, shape (rows,), for ``features``, float64 (rows, features).
+        Return what the estimator predicts for ``features``, float64 (rows, features).
 
-        Large batches are split over ``threads``, by default as many as processors are granted.
+        The shape is (rows,) for one target and (rows, targets) for several. A classifier gives
+        labels; a Booster knows none and gives probabilities, (rows, classes) if they are more than
+        two. Large batches are split over ``threads``, by default as many as processors are granted.
         Raises ValueError for fewer columns than the trees look at.
         """
-        features = np.ascontiguousarray(features, np.float64)
-        if features.ndim != 2 or features.shape[1] < self.width:
+        values = self._linked(features, threads)
+        if self.classes:
+            return labels.likeliest(values, self.classes)
+        return values.ravel() if values.shape[1] == 1 else values
+
+    def predict_proba(
+        self, features: np.ndarray, threads: int | None = None
+    ) -> np.ndarray | list[np.ndarray]:
+        """
+        Return a classifier's probabilities: (rows, classes), in the order of ``classes``.
+
+        Of several targets there is a list of those; where each has two classes and one output, as
+        XGBoost's, an array (rows, targets) of the second one's. Raises ValueError for trees
+        without classes.
+        """
+        if not self.classes:
             raise ValueError(
-                f"features have shape {features.shape}; expected (rows, at least {self.width})"
+                "these trees know no classes: they are of a regressor, or of a Booster, whose "
+                "predict gives probabilities. Use predict, or make them from the classifier"
             )
-        if self._compiled is None:
-            return self.walk(features)
-        rows, width = features.shape
-        predictions = np.empty(rows)
-        failed = self._compiled.functions.trees_predict_1(
-            self._compiled.trees,
-            features.ctypes.data,
-            width,
-            rows,
-            predictions.ctypes.data,
-            _processors() if threads is None else threads,
-        )
-        if failed:
-            raise MemoryError(f"no memory to score {rows} rows")
-        return predictions
+        return labels.probabilities(self._linked(features, threads), self.classes)
 
-    def walk(self, features: np.ndarray) -> np.ndarray:
-        """
-        Return what ``predict`` does, without the compiled library.
-        """
-        return np.concatenate(
-            [
-                self._walk(features[start : start + ROWS_AT_ONCE])
-                for start in range(0, max(len(features), 1), ROWS_AT_ONCE)
-            ]
-        )
-
-    def _walk(self, features: np.ndarray) -> np.ndarray:
-        rows = np.arange(len(features))[:, np.newaxis]
-        node = np.broadcast_to(self._roots, (len(features), len(self._roots)))
-        while (split := self._splits[node]).any():
-            value = features[rows, self.feature[node]]
-            left = (value <= self.number[node]) | (np.isnan(value) & self.missing_left[node])
-            node = np.where(split, self._left[node] + ~left, node)
-        # Summed tree by tree, as the estimators do, and not pairwise: equal to the last bit.
-        total = np.add.accumulate(self.number[node], axis=1)[:, -1]
-        return np.asarray(self.base + self.scale * total)
-
-    @cached_property
-    def _splits(self) -> np.ndarray:
-        return self.feature > LEAF
-
-    @cached_property
-    def _roots(self) -> np.ndarray:
-        return np.cumsum(self.sizes) - self.sizes
-
-    @cached_property
-    def _left(self) -> np.ndarray:
-        """
-        The left child of each split, with the right one behind it; a leaf is its own child.
-        """
-        before = np.cumsum(self._splits) - self._splits
-        root = np.repeat(self._roots, self.sizes)
-        left = root + 1 + 2 * (before - before[root])
-        return np.where(self._splits, left, np.arange(len(left)))
-
-    @cached_property
-    def _compiled(self) -> "_Compiled | None":
-        library = _library()
-        return _Compiled(library, self) if library else None
-
-
-class _Compiled:
-    """
-    The arrays in the layout of trees.c, kept as long as the library may read them.
-    """
-
-    def __init__(self, library: ctypes.CDLL, trees: Trees) -> None:
-        lanes = ctypes.c_uint32.in_dll(library, "trees_lanes").value
-        splits = trees._splits
-        # A staged column for each feature and each way that missing values go.
-        wanted = trees.feature[splits].astype(np.uint32) * 2 + trees.missing_left[splits]
-        used, place = np.unique(wanted, return_inverse=True)
-        step = np.zeros((len(trees.feature), 2), np.uint32)
-        step[splits, 0] = (1 + place) * lanes
-        step[:, 1] = trees._left
-        number = np.ascontiguousarray(trees.number)
-        column = np.concatenate(([0], used)).astype(np.uint32)
-        root = trees._roots.astype(np.uint32)
-        self.functions = library
-        self._kept = (number, step, root, column)
-        self._struct = _Trees(
-            *(array.ctypes.data for array in self._kept),
-            len(root),
-            len(column),
-            float(trees.base),
-            float(trees.scale),
-        )
-        self.trees = ctypes.byref(self._struct)
-
-
-@cache
-def _library() -> ctypes.CDLL | None:
-    """
-    Load the compiled twin of ``Trees.walk``, which only ever comes with the program.
-    """
-    try:
-        library = ctypes.CDLL(str(LIBRARY))
-        library.trees_predict_1.argtypes = (
-            ctypes.c_void_p,
-            ctypes.c_void_p,
-            ctypes.c_size_t,
-            ctypes.c_size_t,
-            ctypes.c_void_p,
-            ctypes.c_size_t,
-        )
-    except (OSError, AttributeError) as error:
-        logger.info(
-            "scoring without compiled code, some forty times slower (%s); "
-            "container/compile.sh makes it",
-            error,
-        )
-        return None
-    return library
-
-
-@cache
-def _processors() -> int:
-    return ceil(cpus())
-
-
-def from_estimator(estimator: Any) -> Trees:
-    """
-    Take the trees out of a fitted regressor of scikit-learn or LightGBM, or of LightGBM's booster.
-
-    Raises ValueError for an estimator that is not made of such trees.
-    """
-    import treelite
-
-    try:
-        if type(estimator).__module__.startswith("lightgbm."):
-            model = treelite.frontend.from_lightgbm(getattr(estimator, "booster_", estimator))
-        else:
-            model = treelite.sklearn.import_model(estimator)
-    except treelite.TreeliteError as error:
-        raise ValueError(f"{type(estimator).__name__} holds no trees: {error}") from error
-    header = model.get_header_accessor()
-    parts = []
-    for number in range(model.num_tree):
-        field = model.get_tree_accessor(number).get_field
-        left, right, compare = field("cleft"), field("cright"), field("cmp")
-        leaf = left < 0
-        if field("has_categorical_split")[0] or (compare[~leaf] != LESS_OR_EQUAL).any():
-            raise ValueError(f"{type(estimator).__name__} splits otherwise than by 'at most'")
-        order = _by_level(left, right)
-        parts.append(
-            (
-                np.where(leaf, LEAF, field("split_index"))[order],
-                np.where(leaf, field("leaf_value"), field("threshold"))[order],
-                field("default_left").astype(bool)[order],
-            )
-        )
-    feature, amount, missing_left = map(np.concatenate, zip(*parts, strict=True))
-    averaged = bool(header.get_field("average_tree_output")[0])
-    return Trees(
-        feature=feature.astype(np.int32),
-        number=amount.astype(np.float64),
-        missing_left=missing_left,
-        sizes=np.array([len(tree) for tree, *_ in parts], np.int32),
-        base=np.array(header.get_field("base_scores")[0], np.float64),
-        scale=np.array(1.0 / len(parts) if averaged else 1.0, np.float64),
-    )
-
-
-def _by_level(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """
-    Return a tree's nodes in the order of its levels, from its children's numbers (negative: none).
-    """
-    levels = [np.zeros(1, np.intp)]
-    while (splits := levels[-1][left[levels[-1]] >= 0]).size:
-        levels.append(np.stack((left[splits], right[splits]), axis=1).ravel())
-    return np.concatenate(levels)
+    def _linked(self, features: np.ndarray, threads: int | None) -> np.ndarray:
+        scores = self.ensemble.score(features, threads)
+        if self.link == "identity":
+            return scores
+        return LINKS[self.link](self.factor * scores)

@@ -2,10 +2,9 @@
 Answers with one prediction per row, as CSV, JSON or JSON Lines.
 """
 
-import csv
 import json
-from collections.abc import Callable, Sequence
-from io import StringIO
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,102 +12,158 @@ import orjson
 
 from sagemaker_runtime.errors import AlgorithmError
 from sagemaker_runtime.formats.media_types import CSV, JSON, JSON_LINES, MEDIA_TYPES
+from sagemaker_runtime.formats.predictions import Block, Column, checked, length
+
+# A line of CSV with nothing in it: many readers pass over one that is blank.
+EMPTY = '""'
+
+SPECIAL = re.compile('[",\r\n]')
 
 
 class Rows:
     """
     An algorithm's OUTPUT that is one prediction per row.
+
+    ``Rows("label", "probability")`` names what a row's prediction consists of. Without names, a
+    prediction is one value or a list of them; names that ``predict`` returns count all the same.
+
+    ``predict`` may return an array of shape (n,) or (n, k), a Series, a DataFrame, a dict of
+    columns, or a list of values, lists or dicts. NaN and None are null, in CSV an empty field; a
+    list that is one column's value is JSON inside its field.
     """
 
     media_types = tuple(MEDIA_TYPES)
+
+    def __init__(self, *names: str) -> None:
+        if len(set(names)) < len(names):
+            raise AlgorithmError(f"Rows names {', '.join(names)}; expected each name once")
+        self.names = names
 
     def write(self, predictions: Sequence[tuple[Any, int | None]], media_type: str) -> bytes:
         """
         Write what ``predict`` returned for each piece of a body, beside the piece's rows.
 
-        Raises AlgorithmError for predictions that are not one finite number, text or list of
-        either per row.
+        Numbers are written with the fewest digits that read back as the same number. Raises
+        AlgorithmError for what is not one prediction per row.
         """
-        return encode([_checked(*piece) for piece in predictions], media_type)
+        blocks = [checked(value, rows, self.names) for value, rows in predictions]
+        if len(blocks) > 1:
+            names = {tuple(block) if isinstance(block, dict) else None for block in blocks}
+            if len(names) > 1:
+                raise AlgorithmError(
+                    "predict returned other names for one part of a body than for another; name "
+                    'them once, in OUTPUT = Rows("label", "probability")'
+                )
+        return _WRITERS[MEDIA_TYPES[media_type]]([block for block in blocks if length(block)])
 
 
-def _checked(prediction: Any, rows: int | None) -> np.ndarray:
-    predictions = np.asarray(prediction)
-    if predictions.ndim not in (1, 2) or (rows is not None and len(predictions) != rows):
-        raise AlgorithmError(
-            f"predict returned shape {predictions.shape} for {rows} rows; "
-            f"expected ({rows},) or ({rows}, outputs), one prediction per row in order"
-        )
-    if not _is_presentable(predictions):
-        raise AlgorithmError(
-            f"predict returned NaN, infinity or objects (dtype {predictions.dtype}); "
-            "expected finite numbers or text"
-        )
-    return predictions
+def _dumps(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    except orjson.JSONEncodeError:
+        # Integers above 64 bits, half a surrogate pair, numpy's rarer types.
+        return json.dumps(value, default=_plain, separators=(",", ":")).encode()
 
 
-def _is_presentable(predictions: np.ndarray) -> bool:
-    kind = predictions.dtype.kind
-    if kind == "f":
-        # A third of the time that all() takes for a single row.
-        return np.count_nonzero(np.isfinite(predictions)) == predictions.size
-    return kind in "biuU" or (kind == "O" and all(type(p) is str for p in predictions.flat))
-
-
-def encode(predictions: Sequence[np.ndarray], media_type: str) -> bytes:
+def _plain(value: Any) -> Any:
     """
-    Write the predictions of a body's pieces, each of shape (n,) or (n, k), finite numbers or text,
-    as ``media_type`` says.
-
-    Numbers are written with the fewest digits that read back as the same number.
+    Return what orjson does not take of numpy as Python's own.
     """
-    return WRITERS[MEDIA_TYPES[media_type]]([piece for piece in predictions if len(piece)])
+    array = np.asarray(value)
+    if array.dtype.kind == "f":
+        missing = np.isnan(array)
+        array = array.astype("float64").astype("object")
+        array[missing] = None
+    return array.tolist()
 
 
-def _elements(predictions: np.ndarray) -> bytes:
+def _elements(block: Block) -> bytes:
     """
-    Write predictions as JSON does the elements of a list, without the brackets around them.
+    Write a block as JSON does the elements of a list, without the brackets around them.
     """
-    if predictions.dtype.kind in "OU":
-        return json.dumps(predictions.tolist())[1:-1].encode()
-    return orjson.dumps(np.ascontiguousarray(predictions), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    if isinstance(block, np.ndarray):
+        return _dumps(np.ascontiguousarray(block))[1:-1]
+    return _dumps(_records(block) if isinstance(block, dict) else block)[1:-1]
 
 
-def _write_csv(pieces: list[np.ndarray]) -> bytes:
-    return b"".join(map(_csv, pieces))
+def _records(columns: dict[str, Column]) -> list[dict[str, Any]]:
+    rows = zip(*map(_scalars, columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def _csv(predictions: np.ndarray) -> bytes:
-    if predictions.dtype.kind in "OU":
-        out, rows = StringIO(), predictions.tolist()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerows(rows if predictions.ndim == 2 else zip(rows, strict=True))
-        return out.getvalue().encode()
-    elements = _elements(predictions)
-    if predictions.ndim == 1:
+def _scalars(column: Column) -> list[Any]:
+    if isinstance(column, list):
+        return column
+    # Python's floats have the digits of float64: 0.1 in float32 would be written otherwise.
+    if column.dtype == np.float64 or column.dtype.kind != "f":
+        return column.tolist()
+    return list(np.ascontiguousarray(column))
+
+
+def _write_json(blocks: list[Block]) -> bytes:
+    return b'{"predictions": [' + b",".join(map(_elements, blocks)) + b"]}"
+
+
+def _write_json_lines(blocks: list[Block]) -> bytes:
+    return b"".join(map(_json_lines, blocks))
+
+
+def _json_lines(block: Block) -> bytes:
+    if isinstance(block, dict):
+        return b"".join(_dumps(record) + b"\n" for record in _records(block))
+    before, behind = b'{"prediction": ', b"}\n"
+    if isinstance(block, list):
+        return b"".join(before + _dumps(row) + behind for row in block)
+    comma = b"," if block.ndim == 1 else b"],["
+    lines = _elements(block).replace(comma, comma.replace(b",", behind + before))
+    return before + lines + behind
+
+
+def _write_csv(blocks: list[Block]) -> bytes:
+    return b"".join(map(_csv, blocks))
+
+
+def _csv(block: Block) -> bytes:
+    if isinstance(block, np.ndarray):
+        return _csv_of_array(block)
+    rows: Iterable[Iterable[str]]
+    if isinstance(block, dict):
+        rows = zip(*map(_fields, block.values()), strict=True)
+    else:
+        rows = ([_field(v) for v in row] if type(row) is list else [_field(row)] for row in block)
+    lines = [",".join(row) or EMPTY for row in rows]
+    return "".join(f"{line}\n" for line in lines).encode(errors="replace")  # half a surrogate pair
+
+
+def _csv_of_array(array: np.ndarray) -> bytes:
+    elements = _elements(array)
+    if b"null" in elements:
+        elements = elements.replace(b"null", EMPTY.encode() if array.size == len(array) else b"")
+    if array.ndim == 1:
         return elements.replace(b",", b"\n") + b"\n"
     return elements[1:-1].replace(b"],[", b"\n") + b"\n"
 
 
-def _write_json(pieces: list[np.ndarray]) -> bytes:
-    return b'{"predictions": [' + b",".join(map(_elements, pieces)) + b"]}"
+def _fields(column: Column) -> Iterator[str] | list[str]:
+    if isinstance(column, list):
+        return map(_field, column)
+    if column.ndim == 1:
+        return _elements(column).decode().replace("null", "").split(",")
+    return [_quoted(f"[{texts}]") for texts in _elements(column).decode()[1:-1].split("],[")]
 
 
-def _write_json_lines(pieces: list[np.ndarray]) -> bytes:
-    return b"".join(map(_json_lines, pieces))
+def _quoted(text: str) -> str:
+    # The csv module leaves a lone carriage return as it is, which most readers take for a line end.
+    return '"' + text.replace('"', '""') + '"' if SPECIAL.search(text) else text
 
 
-def _json_lines(predictions: np.ndarray) -> bytes:
-    before, behind = b'{"prediction": ', b"}\n"
-    if predictions.dtype.kind in "OU":
-        rows = predictions.tolist()
-        return b"".join(before + json.dumps(row).encode() + behind for row in rows)
-    comma = b"," if predictions.ndim == 1 else b"],["
-    lines = _elements(predictions).replace(comma, comma.replace(b",", behind + before))
-    return before + lines + behind
+def _field(value: Any) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    return "" if value is None else _quoted(_dumps(value).decode())
 
 
-WRITERS: dict[str, Callable[[list[np.ndarray]], bytes]] = {
+_WRITERS: dict[str, Callable[[list[Block]], bytes]] = {
     CSV: _write_csv,
     JSON: _write_json,
     JSON_LINES: _write_json_lines,

@@ -3,13 +3,14 @@ What an algorithm's ``train`` is given.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sagemaker_runtime.errors import AlgorithmError, DataError
 from sagemaker_runtime.formats.schema import Columns
 from sagemaker_runtime.formats.table import Table
+from sagemaker_runtime.training.cluster import Cluster
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,15 @@ class TrainingJob:
     """
     A training job.
 
-    ``hyperparameters`` holds every declared name, typed. ``channels`` maps each channel's name to
+    ``hyperparameters`` holds every declared name, typed; with ``HYPERPARAMETERS = None`` those that
+    the job was given, as text. ``platform_hyperparameters`` holds what tuning jobs and AWS's SDKs
+    add to them (``_tuning_…``, ``sagemaker_…``), as text. ``channels`` maps each channel's name to
     its folder. Files in ``model_dir`` reach the model archive only, and all at once, after
-    ``train`` returns; files in ``output_dir`` reach output.tar.gz. ``metric(name, value)`` prints
-    the line that SageMaker's metric definitions catch. ``stopping()`` turns true when the platform
-    asks the job to end: return soon, with a valid model or by raising ``errors.Stopped``.
-    ``input`` is the algorithm's INPUT, whose columns ``rows`` reads.
+    ``train`` returns and the model has answered the example of ``INPUT``; files in ``output_dir``
+    reach output.tar.gz. ``metric(name, value)`` prints the line that SageMaker's metric definitions
+    catch. ``stopping()`` turns true when the platform asks the job to end: return soon, with a
+    valid model or by raising ``errors.Stopped``. ``cluster`` names the job's hosts. ``input`` is
+    the algorithm's INPUT, whose columns ``rows`` reads.
     """
 
     hyperparameters: Mapping[str, Any]
@@ -31,6 +35,8 @@ class TrainingJob:
     output_dir: Path
     metric: Callable[[str, float], None]
     stopping: Callable[[], bool]
+    platform_hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    cluster: Cluster = field(default_factory=Cluster)
     input: object = None
 
     def channel(self, name: str) -> Path:

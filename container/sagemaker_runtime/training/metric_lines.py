@@ -2,7 +2,9 @@
 Metric lines in the training log and the regular expressions that catch them.
 """
 
+import math
 import re
+import sys
 
 
 def line(name: str, value: float) -> str:
@@ -10,6 +12,17 @@ def line(name: str, value: float) -> str:
     Return the log line of a metric, such as ``validation:rmse=3.2001;``.
     """
     return f"{name}={value:.6g};"
+
+
+def report(name: str, value: float) -> None:
+    """
+    Print the line of a metric, or to stderr that it is not a finite number: SageMaker takes no
+    other, and a model is not thrown away for it.
+    """
+    if math.isfinite(value):
+        print(line(name, value))
+    else:
+        print(f"metric {name} is {value}, not a finite number: not reported", file=sys.stderr)
 
 
 def definition(name: str) -> dict[str, str]:

@@ -1,82 +1,54 @@
 """
-Serves a model that was trained elsewhere: ``model.onnx`` and ``example.csv`` beside this file.
+Serves a model that was trained elsewhere: one file called ``model`` and ``example.csv`` beside this
+one. What may be changed is in this file and in transform.py.
 """
 
-import csv
-import shutil
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
+from sagemaker_runtime.algorithm import Columns, Hyperparameter, Rows, Table, TrainingJob
 
-from pretrained_model.transform import transform
-from sagemaker_runtime.algorithm import Column, Columns, Hyperparameter, Table, TrainingJob
-from sagemaker_runtime.errors import InvalidValue, ModelError
-from sagemaker_runtime.formats.values import convert, examples
+from .columns import columns_of
+from .forms import Kit
+from .models import Answer, Model
 
 HERE = Path(__file__).parent
-MODEL = "model.onnx"
 
+# A pickle or joblib file runs whatever code stands in it while it is loaded. True says that you
+# trust the one in this folder as you trust your own code; see README.md.
+TRUST_PICKLE = False
+# The types that a skops file may hold beyond those that skops itself trusts; these run nothing.
+TRUST_TYPES: tuple[str, ...] = (
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+)
+# The classes of a LightGBM or XGBoost classifier, such as ("no", "yes"): its file does not name
+# them. Without them they are 0, 1, and so on.
+CLASSES: tuple[str | int, ...] = ()
 
-def _column(name: str, example: str) -> Column:
-    """
-    Return a column of the first kind that the example can be read as.
-    """
-    for kind in ("number", "timestamp"):
-        column = Column(name, kind, example)
-        try:
-            convert(column, [example])
-        except InvalidValue:
-            continue
-        return column
-    return Column(name, "text", example)
-
-
-with (HERE / "example.csv").open(newline="", encoding="utf-8-sig") as file:
-    names, row, *_ = csv.reader(file)
-
-INPUT = Table(*map(_column, names, row))
+INPUT = Table(*columns_of(HERE / "example.csv"))
+OUTPUT = Rows()  # the columns that predict names, if it names any
 HYPERPARAMETERS: tuple[Hyperparameter, ...] = ()
+KIT = Kit(HERE, TRUST_PICKLE, TRUST_TYPES, CLASSES)
 
 
 def train(job: TrainingJob) -> None:
     """
-    Verify the model on the example and copy it, so that ``Estimator.fit`` yields an archive.
-
-    The file comes from the channel ``model`` where the job has one, else from this folder.
+    Fit nothing: put the model into a form that runs no code, so that ``Estimator.fit`` yields an
+    archive. The file comes from the channel ``model`` where the job has one, else from this folder.
     """
-    source = job.channels.get("model", HERE)
-    for file in source.glob(f"{MODEL}*"):  # large models keep their weights in files of their own
-        shutil.copyfile(file, job.model_dir / file.name)
-    predict(load(job.model_dir), examples(INPUT))
-    print(f"{MODEL} answered the row of example.csv; copied from {source}")
+    KIT.publish(job.channels.get("model", HERE), job.model_dir)
 
 
-def load(model_dir: Path) -> onnxruntime.InferenceSession:
+def load(model_dir: Path) -> Model:
     """
-    Return a session on ``model.onnx``; nothing in the file is executed.
-
-    Raises ModelError when the file is missing or no ONNX model.
+    Return the model; nothing in an archive is executed.
     """
-    if not (model_dir / MODEL).is_file():
-        there = sorted(path.name for path in model_dir.iterdir())
-        raise ModelError(
-            f"{model_dir} lacks {MODEL}; there is: {', '.join(there) or 'nothing'}. "
-            f"Put the file at the top of the archive: tar -czf model.tar.gz {MODEL}"
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # gunicorn's workers are the parallelism
-    try:
-        return onnxruntime.InferenceSession(
-            str(model_dir / MODEL), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime's exceptions have no common base class
-        raise ModelError(f"{MODEL} is no model that onnxruntime can read: {error}") from error
+    return KIT.load(model_dir)
 
 
-def predict(model: onnxruntime.InferenceSession, columns: Columns) -> np.ndarray:
+def predict(model: Model, columns: Columns) -> Answer:
     """
-    Return the model's first output, one entry per row.
+    Return one prediction per row; of a classifier its label and the probability of each class.
     """
-    (first, *_) = model.get_inputs()
-    return model.run(None, {first.name: transform(columns)})[0]
+    return model(columns)

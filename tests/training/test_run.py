@@ -1,13 +1,14 @@
 """``train`` as SageMaker starts it: a process with a tree of files."""
 
 import json
+import os
+import signal
 
 import pytest
 
 from jobs import files, stopped, train, write_hyperparameters
-from project import CONTAINER, TOP, assemble
-from sagemaker_runtime.algorithm import PROGRAM, find_algorithm
-from sagemaker_runtime.errors import AlgorithmError, ExitCode
+from project import TOP, assemble
+from sagemaker_runtime.errors import ExitCode
 
 TOY = """
 import sys
@@ -31,6 +32,11 @@ def train(job):
         raise ZeroDivisionError("by zero")
     if how == "exit":
         sys.exit()
+    if how == "out of memory":
+        raise MemoryError
+    if how == "odd name":
+        print("reading \\udcff.csv")
+        raise DataError("\\udcff\\nmodel written to nowhere.csv: is empty. Remove the file.")
     if how == "metrics":
         job.metric("good", 0.5)
         job.metric("bad", float("nan"))
@@ -48,7 +54,7 @@ def train(job):
 
 
 def load(model_dir): ...
-def predict(model, columns): ...
+def predict(model, columns): return columns["x"]
 """
 
 
@@ -76,6 +82,8 @@ def test_the_model_is_published_whatever_the_arguments(toy, tmp_path, arguments)
         ("long", ExitCode.BAD_DATA, "the cause. word word"),
         ("defect", ExitCode.UNEXPECTED, "ZeroDivisionError: by zero (a defect: the log has"),
         ("exit", ExitCode.UNEXPECTED, "train called sys.exit(None); return, or raise an error"),
+        ("out of memory", ExitCode.UNEXPECTED, "out of memory; choose an instance with more"),
+        ("odd name", ExitCode.BAD_DATA, r"\udcff model written to nowhere.csv: is empty. Remove"),
         ("empty", ExitCode.UNEXPECTED, "train wrote no file into job.model_dir"),
     ],
 )
@@ -90,10 +98,12 @@ def test_a_failure_has_its_code_reason_and_traceback(toy, tmp_path, how, code, r
     assert len(failure) <= 1024
     assert "Traceback" in done.stderr
     assert f"training failed: {reason}" in done.stderr
-    assert not (root / "model").exists() or files(root / "model") == []
+    assert "\nmodel written" not in done.stderr
+    assert files(root / "model") == []
+    assert not list(root.glob("**/.train-staging"))
 
 
-def test_a_metric_that_is_no_number_costs_no_model(toy, tmp_path):
+def test_a_metric_that_is_not_a_number_costs_no_model(toy, tmp_path):
     """NaN is told, not reported, and the model is kept."""
     root = tmp_path / "ml"
     write_hyperparameters(root, how="metrics")
@@ -101,7 +111,7 @@ def test_a_metric_that_is_no_number_costs_no_model(toy, tmp_path):
     assert done.returncode == ExitCode.OK
     assert "good=0.5;" in done.stdout
     assert "bad" not in done.stdout
-    assert "metric bad is nan, no number: not reported" in done.stderr
+    assert "metric bad is nan, not a finite number: not reported" in done.stderr
     assert files(root / "model")
 
 
@@ -111,6 +121,39 @@ def test_a_link_in_the_model_becomes_what_it_leads_to(toy, tmp_path):
     write_hyperparameters(root, how="link")
     assert train(toy, root).returncode == ExitCode.OK
     assert files(root / "model") == ["a.txt", "latest/weights.txt", "sub/weights.txt"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("resourceconfig.json", '{"hosts": "algo-1"}', ["'algo-1' for hosts", "a list of names"]),
+        ("resourceconfig.json", '["algo-1"]', ['["algo-1"]', '{"current_host": "algo-1"']),
+        ("inputdataconfig.json", '{"training": "Pipe"}', ["'Pipe'", "TrainingInputMode"]),
+    ],
+)
+def test_a_configuration_file_in_another_form_is_named(toy, tmp_path, file, text, words):
+    """The failure names the file and the form expected, and is not called a defect."""
+    path = tmp_path / "ml/input/config" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    done = train(toy, tmp_path / "ml")
+    assert done.returncode == ExitCode.BAD_SETTING
+    failure = (tmp_path / "ml/output/failure").read_text()
+    assert failure.startswith(file)
+    assert "defect" not in failure
+    for word in words:
+        assert word in failure
+
+
+def test_code_that_the_job_brings_is_refused(toy, tmp_path):
+    """Estimator(entry_point=..., source_dir=...) ends the job: the code would be ignored."""
+    write_hyperparameters(tmp_path / "ml", sagemaker_program='"train.py"')
+    done = train(toy, tmp_path / "ml")
+    assert done.returncode == ExitCode.BAD_HYPERPARAMETER
+    failure = (tmp_path / "ml/output/failure").read_text()
+    assert "sagemaker_program=train.py" in failure
+    assert "entry_point" in failure
+    assert "script mode" in failure
 
 
 def test_several_hosts_are_refused(toy, tmp_path):
@@ -175,40 +218,31 @@ def test_sigterm_leaves_a_whole_model_or_none(toy, tmp_path, how, code, model):
     root = tmp_path / "ml"
     write_hyperparameters(root, how=how)
     assert stopped(toy, root, at="fitting", within_s=30)[0] == code
-    assert (files(root / "model") if (root / "model").exists() else []) == model
+    assert files(root / "model") == model
+    assert not list(root.glob("**/.train-staging"))
 
 
-def test_a_folder_without_or_with_two_algorithms_is_explained(toy, tmp_path):
-    """Whoever forgets to remove taxi_fare, or to add their package, is told so."""
-    (toy / "second").mkdir()
-    (toy / "second/__init__.py").touch()
-    done = train(toy, tmp_path / "ml")
-    assert done.returncode == ExitCode.BAD_ALGORITHM
-    failure = (tmp_path / "ml/output/failure").read_text()
-    assert "holds 2 algorithm packages (second, toy)" in failure
+def test_a_killed_job_leaves_no_model(toy, tmp_path):
+    """
+    1. training has written files of the model 2. SIGKILL arrives 3. another job starts.
 
-
-def test_a_missing_name_is_explained(tmp_path):
-    """A package that lacks a part of the seam is told which."""
-    program = assemble(tmp_path / "program", "INPUT = load = predict = None\n")
-    done = train(program, tmp_path / "ml")
-    assert done.returncode == ExitCode.BAD_ALGORITHM
-    assert "toy/__init__.py lacks HYPERPARAMETERS, train" in done.stderr
-
-
-def test_the_checkout_holds_one_algorithm():
-    """The project's own program folder is found as it stands."""
-    assert PROGRAM == CONTAINER
-    assert find_algorithm().input.media_types
-    with pytest.raises(AlgorithmError, match="holds 0 algorithm packages"):
-        find_algorithm(TOP / "docs")
+    Result: no file is visible in the model's folder; the next job removes what was left.
+    """
+    root = tmp_path / "ml"
+    write_hyperparameters(root, how="stop")
+    assert stopped(toy, root, at="fitting", within_s=30, number=signal.SIGKILL)[0] == -9
+    assert [path for path in root.glob("**/.train-staging") if files(path)]
+    assert [name for name in os.listdir(root / "model") if not name.startswith(".")] == []
+    write_hyperparameters(root, how="well")
+    assert train(toy, root).returncode == ExitCode.OK
+    assert not list(root.glob("**/.train-staging"))
 
 
 @pytest.mark.parametrize(
     "example", [TOP / "examples/mock/mock_model", TOP / "examples/pretrained/pretrained_model"]
 )
 def test_the_examples_train(tmp_path, example):
-    """Each example trains in the place of taxi_fare, nothing else touched."""
+    """Each example trains in the algorithm's place, nothing else touched."""
     done = train(assemble(tmp_path / "program", example), tmp_path / "ml")
     assert done.returncode == ExitCode.OK, done.stderr
     assert files(tmp_path / "ml/model")

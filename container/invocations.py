@@ -1,0 +1,257 @@
+"""
+POST /invocations: the body in, the answer out; negotiation, threads, the time limit.
+"""
+
+import logging
+import zlib
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from gzip import BadGzipFile, GzipFile
+from io import BytesIO
+from tempfile import SpooledTemporaryFile
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import gevent
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.http import parse_accept_header, parse_options_header
+from werkzeug.wsgi import get_content_length, get_input_stream
+
+from answers import Answer, Call, ModelUnavailable, complete, headers, log, refusal
+from predictor import Predictor
+from sagemaker_runtime.algorithm import ANY, usual
+from sagemaker_runtime.errors import (
+    Malformed,
+    NotAcceptable,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
+from sagemaker_runtime.formats.messages import shown
+from sagemaker_runtime.settings import Settings
+from threads import Stream, in_thread
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+# Bodies above this, about 900 rows or 5 ms of work, leave the event loop free for /ping; below it
+# a thread costs more than it saves.
+LARGE_BODY_BYTES = 64 * 1024
+
+# Bodies above this wait on disk and are read in pieces; 10,000 rows of JSON stay below.
+IN_MEMORY_BYTES = 2 * 1024 * 1024
+
+# A model that needs longer than this for one row never runs on the event loop.
+SLOW_MODEL_SECONDS = 0.005
+
+logger = logging.getLogger(__name__)
+
+
+class Invocations:
+    """
+    A WSGI middleware that answers POST /invocations and hands everything else on to Flask.
+
+    Finding the view and making its context and response take Flask longer than a row takes the
+    model. Only when ``is_hooked`` says that somebody hooks into Flask's requests are invocations
+    handed on too: to a view that calls ``invoke``.
+    """
+
+    def __init__(
+        self,
+        flask: "WSGIApplication",
+        predictor: Predictor,
+        settings: Settings,
+        is_hooked: Callable[[], bool],
+    ) -> None:
+        self._flask, self._is_hooked = flask, is_hooked
+        self._told = False
+        self._predictor, self._timeout_s = predictor, settings.timeout_s
+        self._max_payload_mb = settings.max_payload_mb
+        self._reads = tuple(predictor.algorithm.input.media_types)
+        self._writes = tuple(predictor.algorithm.output.media_types)
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        call = Call(environ)
+        if call.path != "/invocations" or call.method != "POST":
+            return self._flask(environ, start_response)
+        if self._is_hooked():
+            if not self._told:
+                self._told = True
+                logger.info(
+                    "the Flask application has hooks, error handlers or another view: POST "
+                    "/invocations goes by way of Flask so that they see it, which takes about "
+                    "0.1 ms more for each request"
+                )
+            return self._flask(environ, start_response)
+        try:
+            answer = self.invoke(call)
+        except Exception as error:  # noqa: BLE001 - each is answered and logged
+            answer = refusal(call, error)
+        return answer.send(start_response)
+
+    def invoke(self, call: Call) -> Answer:
+        """
+        Predict for a request.
+
+        Raises RequestError and HTTPException for what is the caller's fault.
+        """
+        # First, as a proxy takes an answer before the end of the body for a broken connection.
+        size = _length(call.environ)
+        with _file_for(size) as body:
+            size = self._receive(call, body, size)
+            encoding = call.environ.get("HTTP_CONTENT_ENCODING")
+            if not encoding:
+                return self._answer(call, body, size)
+            with self._unpacked(body, encoding) as unpacked:
+                size = unpacked.seek(0, 2)
+                unpacked.seek(0)
+                return self._answer(call, unpacked, size)
+
+    def _answer(self, call: Call, body: IO[bytes], size: int) -> Answer:
+        check_health(self._predictor)
+        media_type, charset = _content_type(call.environ.get("CONTENT_TYPE", ""), self._reads)
+        answer_type = _answer_type(call.environ.get("HTTP_ACCEPT", ""), media_type, self._writes)
+
+        def work() -> tuple[int | None, Any]:
+            return self._predictor.answer(body, media_type, charset, answer_type)
+
+        if size > LARGE_BODY_BYTES or self._predictor.seconds > SLOW_MODEL_SECONDS:
+            rows, content = in_thread(work, self._timeout_s)
+        else:
+            rows, content = work()
+        if isinstance(content, bytes):
+            log(call, 200, rows=rows, bytes=size)
+            return complete(call, content, getattr(content, "media_type", answer_type))
+        stream = Stream(call, content, self._timeout_s, rows, size)
+        return Answer(stream, headers(call, answer_type, None))
+
+    def _receive(self, call: Call, body: IO[bytes], size: int | None) -> int:
+        """
+        Copy the request's body of ``size`` bytes, None when not known, to a file, go to its start
+        and return its length in bytes.
+        """
+        if size is not None and size <= LARGE_BODY_BYTES:
+            # Not by way of get_input_stream, whose checks take longer than the reading.
+            if body.write(call.environ["wsgi.input"].read(size)) < size:
+                raise ClientDisconnected()
+        else:
+            most = self._max_payload_mb * 1024**2
+            try:
+                stream = get_input_stream(call.environ, max_content_length=most)
+                # Not until the stream ends: werkzeug takes a read at the limit for a body above it.
+                while body.tell() != size and (piece := stream.read(LARGE_BODY_BYTES)):
+                    body.write(piece)
+                    gevent.sleep(0)  # a body that comes as fast as it is read would let nobody run
+            except RequestEntityTooLarge:
+                what = f"the body has {size} bytes" if size else "the body is too large"
+                raise self._too_large(what) from None
+            size = body.tell()
+        body.seek(0)
+        return size
+
+    def _unpacked(self, body: IO[bytes], encoding: str) -> IO[bytes]:
+        """
+        Return what a body with this Content-Encoding holds, at most as large as a body may be.
+        """
+        name = encoding.strip().lower()
+        if name == "identity":
+            return body
+        if name not in ("gzip", "x-gzip"):
+            raise UnsupportedMediaType(
+                f"Content-Encoding is {shown(encoding)}; expected gzip, or a body that is not "
+                "compressed and no such header"
+            )
+        unpacked = _file_for(None)
+        try:
+            with GzipFile(fileobj=body, mode="rb") as stream:
+                while piece := stream.read(LARGE_BODY_BYTES):
+                    if unpacked.tell() + len(piece) > self._max_payload_mb * 1024**2:
+                        raise self._too_large("the body is too large once it is decompressed")
+                    unpacked.write(piece)
+                    gevent.sleep(0)
+        except (BadGzipFile, EOFError, zlib.error) as error:
+            unpacked.close()
+            raise Malformed(
+                f"Content-Encoding is gzip, which the body is not: {error}. Send what gzip writes, "
+                "whole, or leave the header out"
+            ) from None
+        except BaseException:
+            unpacked.close()
+            raise
+        return unpacked
+
+    def _too_large(self, what: str) -> PayloadTooLarge:
+        return PayloadTooLarge(
+            f"{what}; at most {self._max_payload_mb} MB are taken. Send fewer rows at a time, or "
+            "set MODEL_SERVER_MAX_PAYLOAD_MB"
+        )
+
+
+def check_health(predictor: Predictor) -> None:
+    """
+    Raise ModelUnavailable unless the model answers.
+    """
+    reason = predictor.health()
+    if reason is not None:
+        raise ModelUnavailable(reason)
+
+
+def _length(environ: "WSGIEnvironment") -> int | None:
+    length = environ.get("CONTENT_LENGTH", "")
+    if "HTTP_TRANSFER_ENCODING" not in environ and length.isascii() and length.isdigit():
+        return int(length)  # werkzeug's patterns take a twentieth of what a row takes
+    return get_content_length(environ)
+
+
+def _file_for(size: int | None) -> IO[bytes]:
+    if size is not None and size <= LARGE_BODY_BYTES:
+        return BytesIO()
+    return cast(IO[bytes], SpooledTemporaryFile(IN_MEMORY_BYTES))
+
+
+@lru_cache(maxsize=256)
+def _content_type(header: str, reads: tuple[str, ...]) -> tuple[str, str]:
+    """
+    Split a Content-Type header into media type, one of ``reads``, and charset, both lower case.
+    """
+    media_type, parameters = parse_options_header(header)
+    media_type, charset = media_type.lower(), parameters.get("charset", "utf-8").lower()
+    if ANY in reads:
+        return media_type or usual(reads), charset
+    if not media_type:
+        raise UnsupportedMediaType(
+            f"there is no Content-Type; name what the body is, one of {', '.join(reads)}"
+        )
+    if media_type not in reads:
+        raise UnsupportedMediaType(
+            f"Content-Type is {shown(media_type)}; expected one of {', '.join(reads)}"
+        )
+    return media_type, charset
+
+
+@lru_cache(maxsize=256)
+def _answer_type(accept: str, request_type: str, writes: tuple[str, ...]) -> str:
+    """
+    Choose the answer's media type out of ``writes``; where Accept leaves the choice, the request's
+    own or, when it is not among them, the first.
+    """
+    preferred = [media_type for media_type in writes if media_type != ANY] or [usual(writes)]
+    if request_type in preferred:
+        preferred.insert(0, request_type)
+    if not accept.strip():
+        return preferred[0]
+    # Parameters such as a charset do not change what is produced.
+    wanted = MIMEAccept(
+        (media_range.partition(";")[0].strip(), quality)
+        for media_range, quality in parse_accept_header(accept)
+    )
+    named: list[str] = []
+    if ANY in writes:
+        named = [name.lower() for name in wanted.values() if "/" in name and "*" not in name]
+    chosen = wanted.best_match([*preferred, *named])
+    if chosen is None:
+        raise NotAcceptable(
+            f"Accept is {shown(accept)}; what can be produced is {', '.join(writes)}"
+        )
+    return chosen

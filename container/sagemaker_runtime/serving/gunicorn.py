@@ -1,0 +1,68 @@
+"""
+How gunicorn is started: its command line and its environment; the rest is in gunicorn.conf.py.
+"""
+
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from sagemaker_runtime.paths import PROGRAM
+from sagemaker_runtime.serving.folder import RunFolder
+from sagemaker_runtime.settings import THREAD_POOLS, Settings
+
+# Longer than nginx keeps idle connections to the application (keepalive_timeout in nginx.conf).
+PROXIED_KEEPALIVE_S = 75
+# What gunicorn reads beside its options and what serve decides.
+FOREIGN = (
+    "GUNICORN_CMD_ARGS",
+    "GUNICORN_FD",
+    "GUNICORN_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "SCRIPT_NAME",
+    "SENDFILE",
+    "WEB_CONCURRENCY",
+)
+
+
+def command(settings: Settings, folder: RunFolder, listening: socket.socket | None) -> list[str]:
+    """
+    Return gunicorn's command line: with a socket for each worker, or at ``listening`` where there
+    is no nginx.
+    """
+    # The script, not "python -m gunicorn": ps, top and pgrep then show gunicorn.
+    script = Path(sys.executable).with_name("gunicorn")
+    line = [str(script), "--config", str(PROGRAM / "gunicorn.conf.py")]
+    line += ["--worker-tmp-dir", str(folder.path)]
+    if listening is None:
+        for path in folder.sockets(settings.workers):
+            line += ["--bind", f"unix:{path}"]
+        line += ["--keep-alive", str(PROXIED_KEEPALIVE_S)]
+    else:
+        line += ["--bind", f"fd://{listening.fileno()}"]
+    if folder.account:
+        line += ["--user", folder.account[0], "--group", folder.account[1]]
+    return line
+
+
+def environment(
+    settings: Settings, environ: Mapping[str, str], folder: RunFolder
+) -> dict[str, str]:
+    """
+    Return the environment of gunicorn and its workers.
+    """
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name not in FOREIGN and (value or name not in THREAD_POOLS)
+    }
+    return {
+        # Several workers share the processors: more threads in each would only fight for them.
+        **dict.fromkeys(THREAD_POOLS, str(settings.threads)),
+        # Threads that wait in a loop for their next task take processors from other workers.
+        "OMP_WAIT_POLICY": "passive",
+        **kept,
+        "TMPDIR": str(folder.temporary),
+    }

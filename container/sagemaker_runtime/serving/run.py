@@ -1,0 +1,79 @@
+"""
+What ``serve`` does first: check the settings, take folder and port, start gunicorn.
+
+gunicorn needs most of the time to the first answer, so only what comes before it is imported here;
+the supervisor with logging and all the rest is imported while gunicorn starts.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from sagemaker_runtime.errors import ExitCode, SettingError
+from sagemaker_runtime.serving import gunicorn, listener
+from sagemaker_runtime.serving.children import Children
+from sagemaker_runtime.serving.folder import RunFolder
+from sagemaker_runtime.serving.signals import Signals
+from sagemaker_runtime.settings import Settings, refuse_foreign
+
+# SageMaker kills the container 30 s after SIGTERM.
+DRAIN_S = 25.0
+
+
+def main(
+    arguments: Sequence[str], environ: Mapping[str, str], drain_s: float = DRAIN_S
+) -> ExitCode:
+    """
+    Serve until SIGTERM, or print what was asked for, and return how it went.
+    """
+    try:
+        if arguments and _printed(arguments, environ):
+            return ExitCode.OK
+        refuse_foreign(environ)
+        settings = Settings.from_environ(environ)
+        return _serve(settings, environ, drain_s)
+    except SettingError as error:
+        print(f"serve: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _printed(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """
+    Print what the arguments ask for and tell whether they asked for anything.
+    """
+    import argparse
+
+    from sagemaker_runtime.settings import show
+
+    parser = argparse.ArgumentParser(
+        prog="serve",
+        description="Serve the model over HTTP: GET /ping and POST /invocations.",
+        epilog="settings are environment variables, by default:\n\n" + show({}),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--show-settings", action="store_true", help="print each setting in force and end"
+    )
+    options = parser.parse_args(arguments)
+    if options.show_settings:
+        refuse_foreign(environ)
+        print(show(environ), end="")
+    return bool(options.show_settings)
+
+
+def _serve(settings: Settings, environ: Mapping[str, str], drain_s: float) -> ExitCode:
+    signals = Signals()
+    with listener.take(settings.port) as listening, RunFolder(environ) as folder:
+        children = Children(environ, folder)
+        behind_nginx = children.find("nginx") is not None
+        if behind_nginx:
+            folder.check_sockets(settings.workers)
+        children.start(  # first of all
+            "gunicorn",
+            gunicorn.command(settings, folder, None if behind_nginx else listening),
+            gunicorn.environment(settings, environ, folder),
+            pass_fds=() if behind_nginx else (listening.fileno(),),
+        )
+        from sagemaker_runtime.serving.supervisor import Supervisor
+
+        supervisor = Supervisor(settings, environ, folder, listening, children, signals)
+        return supervisor.run(drain_s)

@@ -1,0 +1,21 @@
+"""Serves the classifier: CSV is read by the defaults, the answer is made here."""
+
+import json
+import os
+
+import joblib
+
+
+def model_fn(model_dir):
+    return joblib.load(os.path.join(model_dir, "model.joblib"))
+
+
+def predict_fn(input_data, model):
+    return model.classes_, model.predict_proba(input_data)
+
+
+def output_fn(prediction, accept):
+    if accept != "application/json":
+        raise ValueError(f"unsupported accept type: {accept}")
+    classes, probabilities = prediction
+    return json.dumps([dict(zip(classes, row, strict=True)) for row in probabilities.round(4)])

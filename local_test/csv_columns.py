@@ -1,0 +1,136 @@
+"""
+What the columns of a CSV file are, judged by its header and values with the program's own rules.
+"""
+
+import csv
+import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from sagemaker_runtime.errors import InvalidValue
+from sagemaker_runtime.formats.schema import Column, Kind
+from sagemaker_runtime.formats.values import convert
+
+# So many rows are looked at.
+ROWS = 200_000
+# Whole numbers are classes when there are at most so many different ones.
+CLASSES = 10
+# Characters of a text that are enough for an example.
+EXAMPLE_LENGTH = 60
+# From special to general. 0 and 1 are numbers, which is the safer guess; true and false are not.
+KINDS: tuple[Kind, ...] = ("number", "boolean", "timestamp")
+
+
+class Refused(Exception):
+    """
+    What was asked for cannot be done; the message says why and what to do.
+    """
+
+
+@dataclass(frozen=True)
+class Csv:
+    """
+    A table: the ``features`` and the ``label`` by their kinds, columns without any value, whether
+    the label is one of few classes, and the text of some first rows.
+    """
+
+    features: tuple[Column, ...]
+    label: Column
+    empty: tuple[Column, ...]
+    is_class: bool
+    first: list[dict[str, str]]
+
+
+def read(path: Path, target: str) -> Csv:
+    """
+    Look at a table; raises Refused when it or the target cannot be used.
+    """
+    header, rows = _rows(path)
+    if target not in header:
+        raise Refused(f"there is no column {target!r} in {path.name}; it has: {', '.join(header)}")
+    columns = {}
+    empty = []
+    for name, values in zip(header, zip(*rows, strict=True), strict=True):
+        if any(values):
+            columns[name] = declare(name, values)
+        elif name != target:
+            empty.append(Column(name, "text", "", optional=True))
+    label = columns.pop(target, None)
+    if label is None:
+        raise Refused(f"the target {target!r} has no value in {path.name}; expected one to learn")
+    if label.kind == "timestamp":
+        raise Refused(
+            f"the target {target!r} is a timestamp, such as {label.example}; expected numbers, or "
+            "texts or true and false as classes. Make a number of it, such as days."
+        )
+    if not columns:
+        raise Refused(f"{path.name} has no column beside {target!r} to predict it from")
+    known = [row[header.index(target)] for row in rows]
+    is_class = label.kind != "number" or _are_classes(convert(label, known))
+    if is_class and len(set(filter(None, known))) < 2:
+        raise Refused(
+            f"the target {target!r} has one value only, {label.example!r}; nothing to learn"
+        )
+    first = [dict(zip(header, row, strict=True)) for row in rows[:5]]
+    return Csv(tuple(columns.values()), label, tuple(empty), is_class, first)
+
+
+def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    if not path.name.endswith((".csv", ".csv.gz")):
+        raise Refused(f"{path.name} is not read in training; expected a name such as data.csv")
+    try:
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file)
+            header = next(lines, [])
+            rows = [row for row in islice(lines, ROWS) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Refused(f"{path} cannot be read: {error}; expected a CSV file in UTF-8") from error
+    if not rows:
+        raise Refused(f"{path.name} has no rows; expected a header and rows below it")
+    if len(header) == 1 and ";" in header[0]:
+        raise Refused(f"the columns of {path.name} are separated by ';'; expected commas")
+    for place, name in enumerate(header, 1):
+        if not name.strip():
+            raise Refused(
+                f"column {place} of {path.name} has no name; if it is pandas' index, write the "
+                "file without: to_csv(..., index=False)"
+            )
+        if header.count(name) > 1:
+            raise Refused(f"{path.name} has the column {name!r} twice; expected each name once")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header):
+            raise Refused(
+                f"row {number} of {path.name} has {len(row)} fields; expected {len(header)}, as "
+                "the header has"
+            )
+    return header, rows
+
+
+def declare(name: str, values: Sequence[str]) -> Column:
+    """
+    Return the declaration that a column's values ask for.
+    """
+    for kind in KINDS:
+        try:
+            array = convert(Column(name, kind, "", optional=True), values)
+        except InvalidValue:
+            continue
+        missing = np.isnat(array) if kind == "timestamp" else np.isnan(array)
+        # 01067 is a code, not a number; its zero would be lost.
+        coded = kind == "number" and any(v[:1] == "0" and v[1:2].isdigit() for v in values)
+        if coded or missing.all():
+            continue
+        example = next(v for v, gone in zip(values, missing, strict=True) if not gone)
+        return Column(name, kind, example.strip(), optional=bool(missing.any()))
+    present = next(value for value in values if value)
+    return Column(name, "text", present[:EXAMPLE_LENGTH], optional=not all(values))
+
+
+def _are_classes(numbers: np.ndarray) -> bool:
+    known = numbers[~np.isnan(numbers)]
+    return bool((known == np.round(known)).all()) and len(np.unique(known)) <= CLASSES
