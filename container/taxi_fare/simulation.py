@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from sagemaker_runtime.algorithm import Columns
+from sagemaker_runtime.formats.columns import join
 from taxi_fare import geography, tariff
 from taxi_fare.schema import FARE, INPUT, KEY
 
@@ -80,8 +81,7 @@ def simulate(rows: int, seed: int) -> Columns:
 
     The same rows and seed give the same trips.
     """
-    parts = list(_blocks(rows, seed))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return join(_blocks(rows, seed))
 
 
 def write(path: Path, rows: int, seed: int) -> None:
