@@ -261,7 +261,7 @@ def test_try_goes_the_whole_way_in_containers(image, job, stopped):
     """try.sh --docker trains, serves, prints the answer and leaves nothing running."""
     done = run(LOCAL / "try.sh", "--docker", image, "--dir", job.root)
     assert done.returncode == 0, done.stderr
-    assert "start until the first ping" in done.stdout
+    assert "s after the start" in done.stdout
     assert "200 " in done.stderr
     assert job.files()
     assert not docker("ps", "--quiet", "--filter", f"label=local_test.serve={image}")
@@ -278,7 +278,7 @@ def test_try_goes_the_whole_way_without_docker(tmp_path):
     job = Job(tmp_path / "ml", SAMPLE, **quick())
     done = run(folder / "local_test/try.sh", "--dir", job.root, ALGORITHM=ALGORITHM)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^200 .+ ms, .+; start until the first ping \d", done.stdout, re.MULTILINE)
+    assert re.search(r"^200 .+ ms, .+; ready [\d.]+ s after the start", done.stdout, re.MULTILINE)
     assert job.files()
     wrong = tmp_path / "request.unknown"
     wrong.write_text("1")

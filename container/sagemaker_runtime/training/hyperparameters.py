@@ -167,7 +167,8 @@ def rule(parameter: Hyperparameter) -> str:
         return "one of " + ", ".join(parameter.choices) if parameter.choices else "a text"
     kind = "a whole number" if isinstance(parameter.default, int) else "a number"
     low = "" if parameter.minimum is None else f" from {parameter.minimum}"
-    high = "" if parameter.maximum is None else f" up to {parameter.maximum}"
+    most = " to" if low else " up to"
+    high = "" if parameter.maximum is None else f"{most} {parameter.maximum}"
     return f"{kind}{low}{high}"
 
 
