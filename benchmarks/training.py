@@ -4,8 +4,8 @@ Measures training against the script that one writes with pandas and scikit-lear
 
     python benchmarks/training.py [--rows N,...] [--rounds N] [--growth] [--only NAME,...]
 
-Each subject runs in a process of its own, in turn with the others; peak memory is the largest
-resident size of that process. A fifth of the rows is a file of its own, on which all judge.
+Each subject runs in its own process, in turn with the others; peak memory is the largest
+resident size of that process. A fifth of the rows is a separate file, on which all judge.
 """
 
 import argparse

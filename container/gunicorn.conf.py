@@ -105,7 +105,7 @@ def write_json_error(client: socket.socket, status: int, reason: str, message: s
 def on_starting(server: Arbiter) -> None:
     """
     Keep a model that was loaded here from the workers when loading left threads, which no fork
-    takes along: whatever waits for them in a worker would wait for ever.
+    takes along: what waits for them in a worker would wait for ever.
     """
     left = preload.threads_left(threads_before) if preload_app else None
     if left and settings.preload == "on":
@@ -137,7 +137,7 @@ def when_ready(server: Arbiter) -> None:
     Start the workers at once: gunicorn would pause for up to 0.1 s after each.
     """
     # What is loaded stays: a worker that looks for garbage among it copies memory that is shared.
-    # Two workers take a fifth less memory so.
+    # This saves two workers a fifth of their memory.
     gc.freeze()
     for _ in range(server.num_workers):
         server.spawn_worker()
@@ -145,7 +145,7 @@ def when_ready(server: Arbiter) -> None:
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:
     """
-    Give a worker the socket that no other has; see upstream in nginx.conf.
+    Give a worker a socket that no other worker has; see upstream in nginx.conf.
     """
     if len(server.LISTENERS) > 1:
         taken = [other.sockets[0] for other in server.WORKERS.values()]
@@ -155,7 +155,7 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
 def post_fork(server: Arbiter, worker: Worker) -> None:
     """
     End a worker that is asked to before it has gunicorn's handlers, and would miss the signal; let
-    it accept all who wait at a socket of its own.
+    it accept all who wait at its own socket.
     """
     gc.enable()
     # What is frozen would be taken apart in the wrong order at the end, with tracebacks.
@@ -164,7 +164,7 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
         signal.signal(number, lambda number, frame: os._exit(0))
     if len(server.LISTENERS) > 1:
         # One of several gevent workers accepts one connection at a time, so that the others get
-        # their share. On a socket of its own that only makes newcomers wait, for half a second
+        # their share. On its own socket that only makes newcomers wait, for half a second
         # behind 64 busy connections; this setting, read in the worker for just that, ends it.
         worker.cfg.set("workers", 1)
 
@@ -181,7 +181,7 @@ def worker_int(worker: Worker) -> None:
     os._exit(0)
 
 
-# gevent would search all installed packages for plug-ins of its own, 25 times in each worker.
+# gevent would search all installed packages for its plug-ins, 25 times in each worker.
 events.notify_and_call_entry_points = events.notify
 
 # gunicorn has no setting for it and would answer in HTML.

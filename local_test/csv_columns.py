@@ -15,9 +15,9 @@ from sagemaker_runtime.errors import InvalidValue
 from sagemaker_runtime.formats.schema import Column, Kind
 from sagemaker_runtime.formats.values import convert
 
-# So many rows are looked at.
+# How many rows are looked at.
 ROWS = 200_000
-# Whole numbers are classes when there are at most so many different ones.
+# Whole numbers are classes when there are at most this many different ones.
 CLASSES = 10
 # Characters of a text that are enough for an example.
 EXAMPLE_LENGTH = 60

@@ -21,7 +21,7 @@ from sagemaker_runtime.formats.columns import join
 from taxi_fare import geography, tariff
 from taxi_fare.schema import FARE, INPUT, KEY
 
-BLOCK = 100_000  # rows drawn at once, each block from a seed of its own
+BLOCK = 100_000  # rows drawn at once, each block from its own seed
 FIRST_DAY, LAST_DAY = np.datetime64("2009-01-01"), np.datetime64("2015-06-30")
 
 # Spread of what the tariff's means leave open: the standard deviation of a logarithm (miles,

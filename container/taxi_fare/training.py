@@ -46,7 +46,7 @@ def train(job: TrainingJob) -> None:
     """
     Write the model to ``job.model_dir``, metrics and evaluation page to ``job.output_dir``.
 
-    Raises DataError for data that a user must mend, ModelError when the estimator holds no trees or
+    Raises DataError for data that a user must fix, ModelError when the estimator holds no trees or
     the saved model predicts something else.
     """
     started = time.perf_counter()

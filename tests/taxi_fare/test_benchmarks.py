@@ -14,7 +14,7 @@ from project import TOP
 
 def benchmark(*arguments: str, cache: Path) -> subprocess.CompletedProcess[str]:
     """
-    Run benchmarks/run.sh in this Python, with a cache of its own.
+    Run benchmarks/run.sh in this Python, with its own cache.
     """
     environ = os.environ | {"BENCHMARK_PYTHON": sys.executable, "BENCHMARK_CACHE": str(cache)}
     return subprocess.run(

@@ -226,7 +226,7 @@ def test_serving_in_the_foreground_ends_on_a_signal(image, trained, stopped):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # A shell starts its background jobs deaf to SIGINT, and so may whoever runs the tests.
+        # A shell starts its background jobs deaf to SIGINT; these tests may be such a job.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stdout
@@ -317,7 +317,7 @@ def test_a_missing_model_or_image_is_explained(image, tmp_path):
         ("local_test", "put the folder below container/ or examples/"),
     ],
 )
-def test_build_refuses_a_folder_that_is_no_algorithm(folder, words):
+def test_build_refuses_a_folder_that_is_not_an_algorithm(folder, words):
     """build.sh says what is expected before anything is built."""
     done = run(TOP / "build.sh", "container-suite/nothing", "--algorithm", folder)
     assert done.returncode == 1

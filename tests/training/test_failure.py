@@ -25,7 +25,7 @@ class Speechless(Exception):
             "ValueError: yy",
             "the log has the traceback)",
         ),
-        (Speechless(), ExitCode.UNEXPECTED, "Speechless: its message cannot be had", ""),
+        (Speechless(), ExitCode.UNEXPECTED, "Speechless: its message cannot be read", ""),
         (SystemExit(3), ExitCode.UNEXPECTED, "train called sys.exit(3); return", ""),
         (MemoryError("x"), ExitCode.UNEXPECTED, "out of memory (x); choose an instance", ""),
         (OSError(28, "No space left"), ExitCode.UNEXPECTED, "[Errno 28] No space left; give", ""),

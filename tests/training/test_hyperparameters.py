@@ -65,7 +65,7 @@ def test_a_bad_name_or_value_is_refused_with_the_rule(name, raw, words):
 
 
 def test_the_platforms_own_keys_pass():
-    """Keys that tuning jobs and SDKs add are no unknown names."""
+    """Keys that tuning jobs and SDKs add do not count as unknown names."""
     given = {"_tuning_objective_metric": "validation:rmse", "sagemaker_program": "x.py"}
     assert hyperparameters.parse(given, TABLE)["rounds"] == 300
 

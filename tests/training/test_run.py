@@ -170,7 +170,7 @@ def test_several_hosts_are_refused(toy, tmp_path):
 
 
 def test_a_library_that_is_not_installed_is_named(tmp_path):
-    """Whoever forgot to add a library is told where."""
+    """A library that is missing is named, and where to add it."""
     program = assemble(tmp_path / "program", "import a_library_of_nobody\n")
     done = train(program, tmp_path / "ml")
     assert done.returncode == ExitCode.BAD_ALGORITHM

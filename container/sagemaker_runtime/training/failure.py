@@ -87,7 +87,7 @@ def _message(error: BaseException) -> str:
     try:
         return str(error)
     except Exception as failed:  # noqa: BLE001 - whatever somebody's __str__ raises
-        return f"its message cannot be had: {type(failed).__name__}"
+        return f"its message cannot be read: {type(failed).__name__}"
 
 
 def _traceback(error: BaseException) -> Iterator[str]:

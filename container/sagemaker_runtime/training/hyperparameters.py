@@ -77,7 +77,7 @@ def of_platform(given: Mapping[str, Any]) -> dict[str, str]:
 
 def refuse_entry_point(platform: Mapping[str, str], algorithm: str) -> None:
     """
-    Raise HyperparameterError when the job brings code of its own, which would be ignored.
+    Raise HyperparameterError when the job brings its own code, which would be ignored.
     """
     asked = [f"{name}={printable(platform[name])}" for name in ENTRY_POINT if platform.get(name)]
     if asked:
