@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from sagemaker_runtime.errors import HyperparameterError
 from sagemaker_runtime.script_mode.environment import Given
+from sagemaker_runtime.training.hyperparameters import ENTRY_POINT
 
-PROGRAM = "sagemaker_program"
-SUBMIT_DIRECTORY = "sagemaker_submit_directory"
+PROGRAM, SUBMIT_DIRECTORY = ENTRY_POINT
 SCRIPT = "train.py"
 
 
