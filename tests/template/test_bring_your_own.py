@@ -70,7 +70,7 @@ def project(tmp_path: Path) -> Path:
 def houses(tmp_path: Path) -> Path:
     """A table with numbers, texts, dates, truths and gaps, from which prices follow."""
     chance = random.Random(1)
-    lines = ["size,town,built,garden,postcode,price"]
+    lines = ["id,size,town,built,garden,postcode,price"]
     for row in range(300):
         size = chance.randrange(30, 200)
         town = chance.choice(["Bern", "Basel", '"Rapperswil, Jona"', "Zürich"])
@@ -78,7 +78,7 @@ def houses(tmp_path: Path) -> Path:
         garden = chance.random() < 0.5
         price = 3 * size + 50 * garden + (200 if town == "Bern" else 0) + chance.gauss(0, 5)
         shown = "" if row % 11 == 3 else str(size), "" if row % 13 == 4 else town
-        lines.append(f"{shown[0]},{shown[1]},{built},{garden},0{row % 7:04},{price:.2f}")
+        lines.append(f"{row},{shown[0]},{shown[1]},{built},{garden},0{row % 7:04},{price:.2f}")
     path = tmp_path / "houses.csv"
     path.write_text("\r\n".join([*lines, ""]), encoding="utf-8")  # as Excel writes it
     return path
@@ -132,6 +132,7 @@ def test_a_regression_is_brought(project, houses):
     assert "built: timestamp" in said
     assert "garden: boolean" in said
     assert "postcode: text" in said
+    assert said.count(" differs in every row") == said.count("id differs in every row") == 1
     assert said.split("Next:\n")[1].split("\n")[:3] == [
         "  local_test/try.sh",
         "  ./build.sh houses",
@@ -196,7 +197,7 @@ def test_the_five_steps_by_hand(project):
     """
     steps = re.split(r"(?m)^## \d\. ", PAGE)[1:]
     assert len(steps) == 5
-    code = "\n\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
+    code = "\n\n".join(re.findall(r"```python\n(.*?)```", "".join(steps[:4]), re.DOTALL))
     first, last = (re.search(r"```sh\n(.*?)```", steps[at], re.DOTALL) for at in (0, 4))
     assert first
     assert last
@@ -213,7 +214,7 @@ def test_the_five_steps_by_hand(project):
     [
         (
             "houses --from {houses} --target cost",
-            "it has: size, town, built, garden, postcode, price",
+            "it has: id, size, town, built, garden, postcode, price",
         ),
         ("houses --from {houses} --target built", "is a timestamp"),
         ("houses --from {houses} --target town --task regression", "--task classification"),
