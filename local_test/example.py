@@ -13,5 +13,8 @@ sys.path.insert(0, str(PROGRAM.resolve()))
 
 from sagemaker_runtime.algorithm import find_algorithm  # noqa: E402
 
-content_type, body = find_algorithm(PROGRAM.resolve()).input.example()
+example = find_algorithm(PROGRAM.resolve()).input.example()
+if example is None:
+    sys.exit("this algorithm has no example")
+content_type, body = example
 sys.stdout.buffer.write(content_type.encode() + b"\n" + body)

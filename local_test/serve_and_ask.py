@@ -40,7 +40,10 @@ def request(arguments: list[str]) -> tuple[str, bytes]:
     sys.path.insert(0, str(CONTAINER))
     from sagemaker_runtime.algorithm import find_algorithm
 
-    return find_algorithm().input.example()
+    example = find_algorithm().input.example()
+    if example is None:
+        sys.exit("this algorithm has no example; name a file with a request")
+    return example
 
 
 def wait_for_ping(server: subprocess.Popen[bytes], port: int) -> None:

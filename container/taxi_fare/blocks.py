@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sagemaker_runtime.algorithm import Columns
-from sagemaker_runtime.threads import in_order
+from sagemaker_runtime.parallel import in_order
 from taxi_fare import features
 
 # Of a block: enough to spread the cost of a call, few enough that the allocator keeps the memory of

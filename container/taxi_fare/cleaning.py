@@ -10,7 +10,7 @@ import numpy as np
 
 from sagemaker_runtime.algorithm import Columns
 from sagemaker_runtime.errors import DataError
-from sagemaker_runtime.threads import in_order
+from sagemaker_runtime.parallel import in_order
 from taxi_fare import blocks, geography, trips
 from taxi_fare.schema import FARE, INPUT
 from taxi_fare.tariff import FLAG_FALL

@@ -23,7 +23,7 @@ import numpy as np
 from sagemaker_runtime.algorithm import Columns, TrainingJob
 from sagemaker_runtime.engines.trees import Trees
 from sagemaker_runtime.errors import ModelError, Stopped
-from sagemaker_runtime.threads import in_order
+from sagemaker_runtime.parallel import in_order
 from taxi_fare import artifact, blocks, cleaning, evaluation
 from taxi_fare.metrics import METRICS
 from taxi_fare.predictor import predict

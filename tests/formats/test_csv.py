@@ -128,6 +128,9 @@ def test_quotes_within_fields_are_text(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ['5" disk', 'a"b', "plain", 'x"']
     body = "".join(f"1,{name}\n" for name in names) + '2,"c\nd"\n'
     assert read(body, PETS)["name"].tolist() == [*names, "c\nd"]
+    monkeypatch.undo()
+    body = "".join(f"1,{name}\r\n" for name in names * 9_000)
+    assert read(body, PETS)["name"].tolist() == names * 9_000
 
 
 def test_long_fields_are_read() -> None:

@@ -1,7 +1,10 @@
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 from typing import Never
 
 import msgspec
@@ -533,3 +536,33 @@ def test_fast_readers_read_like_python(monkeypatch: pytest.MonkeyPatch, seed: in
             assert found == wanted or type(found) is type(wanted) is tuple, (size, body)
         counts[type(wanted)] += 1
     assert min(counts.values()) > 15  # both good and bad bodies were tried
+
+
+@pytest.mark.parametrize("form", ["records", "columns", "lines", "csv"])
+def test_long_bodies_take_bounded_memory(tmp_path: Path, form: str) -> None:
+    """A body of 40 MB is read in pieces: the memory is a few times a piece, not of the body."""
+    record, count = json.dumps(RECORD), 200_000
+    bodies = {
+        "records": (JSON, lambda: "[" + ", ".join([record] * count) + "]"),
+        "columns": (JSON, lambda: json.dumps({n: [v] * count for n, v in RECORD.items()})),
+        "lines": (JSON_LINES, lambda: f"{record}\n" * count),
+        "csv": (CSV, lambda: f"{LINE}\n" * count),
+    }
+    media_type, write = bodies[form]
+    body = tmp_path / "body"
+    body.write_text(write())
+    code = (
+        "import sys, resource; sys.path[:0] = sys.argv[1:3]\n"
+        "from rides import INPUT\n"
+        "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        "before, rows = used(), 0\n"
+        "for piece in INPUT.read(open(sys.argv[3], 'rb'), sys.argv[4], 'utf-8'):\n"
+        "    rows += INPUT.count(piece)\n"
+        "print(rows, used() - before)\n"
+    )
+    tests = Path(__file__).resolve().parents[1]
+    folders = [str(tests.parent / "container"), str(tests / "support")]
+    run = [sys.executable, "-c", code, *folders, str(body), media_type]
+    rows, megabytes = map(int, subprocess.check_output(run, text=True).split())
+    assert rows == count
+    assert megabytes < 120

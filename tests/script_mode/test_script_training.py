@@ -1,25 +1,16 @@
 """Script mode trains: an unchanged ``train.py`` runs as AWS's training toolkit runs it."""
 
-import io
 import json
-import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import aws
 from jobs import files, stopped, train, write_hyperparameters
-from project import TOP, assemble
 from sagemaker_runtime.errors import ExitCode
 from sagemaker_runtime.script_mode.training import last_error
+from scripts import SAVE, write
 
-PACKAGE = (TOP / "examples/script_mode/script_mode_model/__init__.py").read_text(encoding="utf-8")
-SAVE = """
-import os, pathlib
-pathlib.Path(os.environ["SM_MODEL_DIR"], "model.txt").write_text("trained")
-"""
 # Tells what it was given instead of fitting anything.
 TELL = """
 import json, os, sys
@@ -39,22 +30,6 @@ print("fitting", flush=True)
 while True:
     signal.pause()
 """
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A job's tree of files."""
-    return tmp_path / "ml"
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Path:
-    """A program folder of script mode without scripts."""
-    return assemble(tmp_path / "program", PACKAGE, "scripts")
-
-
-def write(program: Path, source: str, name: str = "train.py") -> None:
-    (program / "scripts" / name).write_text(source, encoding="utf-8")
 
 
 def told(program: Path, root: Path, **hyperparameters: object) -> dict[str, Any]:
@@ -264,122 +239,3 @@ def test_sigterm_is_passed_on(program, root, end, code, left):
     returned, log = stopped(program, root, at="fitting", within_s=30)
     assert returned == code, log
     assert files(root / "model") == left
-
-
-def archive(**sources: str) -> bytes:
-    """An archive as SageMaker's SDK makes it."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        for name, source in sources.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(source)
-            tar.addfile(member, io.BytesIO(source.encode()))
-    return packed.getvalue()
-
-
-@pytest.fixture
-def s3(tmp_path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
-    """A bucket called code, and the environment that leads to it."""
-    import boto3
-
-    with aws.api() as api:
-        environ = aws.credentials(api) | {"AWS_MAX_ATTEMPTS": "1"}
-        client = boto3.client(
-            "s3",
-            region_name="us-east-1",
-            endpoint_url=api.url,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        client.create_bucket(Bucket="code")
-        yield client, environ
-
-
-def test_an_entry_point_is_fetched_and_kept_with_the_model(program, root, s3):
-    """Estimator(entry_point, source_dir): the code runs, and code/ in the model holds it."""
-    client, environ = s3
-    code = archive(**{"fit.py": SAVE + "import helper\n", "helper.py": "", "sub/inference.py": ""})
-    client.put_object(Bucket="code", Key="job/sourcedir.tar.gz", Body=code)
-    write(program, "raise SystemExit('the package is not asked')")
-    write_hyperparameters(
-        root,
-        sagemaker_program='"fit.py"',
-        sagemaker_submit_directory='"s3://code/job/sourcedir.tar.gz"',
-    )
-    done = train(program, root, **environ)
-    assert done.returncode == 0, done.stderr
-    kept = ["code/fit.py", "code/helper.py", "code/sub/inference.py", "model.txt"]
-    assert files(root / "model") == kept
-
-
-def test_an_archive_that_cannot_be_fetched_is_named(program, root, s3):
-    """The address, the cause and what the job needs stand in the failure."""
-    _, environ = s3
-    write_hyperparameters(root, sagemaker_submit_directory="s3://code/absent.tar.gz")
-    done = train(program, root, **environ)
-    assert done.returncode == ExitCode.BAD_HYPERPARAMETER
-    failure = (root / "output/failure").read_text()
-    assert "'s3://code/absent.tar.gz', which could not be fetched: " in failure
-    assert "404" in failure
-    assert "s3:GetObject" in failure
-
-
-def test_an_archive_beside_the_data_needs_no_network(program, root, tmp_path):
-    """With network isolation the SDK puts the archive into a channel and names its path."""
-    (tmp_path / "sourcedir.tar.gz").write_bytes(archive(**{"train.py": SAVE}))
-    write_hyperparameters(root, sagemaker_submit_directory=tmp_path / "sourcedir.tar.gz")
-    done = train(program, root)
-    assert done.returncode == 0, done.stderr
-    assert files(root / "model") == ["code/train.py", "model.txt"]
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("../outside.py", tarfile.REGTYPE),
-        ("/tmp/outside.py", tarfile.REGTYPE),
-        ("link.py", tarfile.SYMTYPE),
-        ("hard.py", tarfile.LNKTYPE),
-    ],
-)
-def test_an_archive_may_not_reach_outside(program, root, tmp_path, name, kind):
-    """Paths that lead outside and links end the job before anything is run."""
-    packed = tmp_path / "sourcedir.tar.gz"
-    with tarfile.open(packed, "w:gz") as tar:
-        member = tarfile.TarInfo(name)
-        member.type, member.linkname = kind, "/etc/passwd"
-        tar.addfile(member)
-    write_hyperparameters(root, sagemaker_submit_directory=packed)
-    done = train(program, root)
-    assert done.returncode == ExitCode.BAD_HYPERPARAMETER
-    assert f"the code's archive holds {name!r}, a link or a path" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("hyperparameters", "reason"),
-    [
-        ({"sagemaker_program": "fit.py"}, "the code holds no fit.py; there is: __init__.py"),
-        ({"sagemaker_submit_directory": "/absent"}, "'/absent', which cannot be unpacked"),
-        ({"sagemaker_mpi_enabled": "true"}, "sagemaker_mpi_enabled is true, which a distribution"),
-    ],
-)
-def test_what_cannot_be_done_is_refused(program, root, hyperparameters, reason):
-    """A script or archive that is not there, and several processes, end the job at once."""
-    write(program, SAVE)
-    write_hyperparameters(root, **hyperparameters)
-    done = train(program, root)
-    assert done.returncode == ExitCode.BAD_HYPERPARAMETER
-    assert reason in (root / "output/failure").read_text()
-
-
-def test_libraries_that_the_image_lacks_are_named(program, root):
-    """A job installs nothing: what requirements.txt names must be there."""
-    write(program, SAVE)
-    write(
-        program,
-        "# for fitting\nnumpy>=1\na-library-of-nobody==2\n-r more.txt\n",
-        "requirements.txt",
-    )
-    done = train(program, root)
-    assert done.returncode == ExitCode.BAD_HYPERPARAMETER
-    assert "names a-library-of-nobody, which the image lacks" in done.stderr

@@ -26,11 +26,16 @@ def parse_csv(
     if width == 1 and not skip_blank and _has_blank(block):
         raise Unsure
     text = pa.py_buffer(block.text).slice(block.start)
+    options = pyarrow.csv.ParseOptions(
+        quote_char=False if block.quotes == "literal" else '"',
+        newlines_in_values=True,
+        ignore_empty_lines=skip_blank,
+    )
     try:
         try:
-            table = _table(text, width, places, skip_blank, "number")
+            table = _table(text, width, places, options, "number")
         except pa.ArrowInvalid:  # a number with blanks around it, for one
-            table = _table(text, width, places, skip_blank)
+            table = _table(text, width, places, options)
         return {
             column.name: absent(column, table.num_rows)
             if at is None
@@ -50,7 +55,7 @@ def _table(
     text: pa.Buffer,
     width: int,
     places: Sequence[tuple[Column, int | None]],
-    skip_blank: bool,
+    options: pyarrow.csv.ParseOptions,
     typed: str = "",
 ) -> pa.Table:
     types = {
@@ -65,7 +70,7 @@ def _table(
             block_size=text.size + 1,
             use_threads=False,
         ),
-        pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=skip_blank),
+        options,
         pyarrow.csv.ConvertOptions(
             # One of them at least: without any, pyarrow would read all.
             include_columns=list(types) or ["0"],

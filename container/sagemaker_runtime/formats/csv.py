@@ -61,7 +61,7 @@ def begin(block: Block, wanted: Wanted) -> tuple[Layout, Block]:
     found = layout.of_first_line(first, text[:end].decode(), end == len(text), wanted)
     if found.names is None:
         return found, block
-    return found, Block(text, block.line + lines_in(text[:end]), block.is_plain, end)
+    return found, Block(text, block.line + lines_in(text[:end]), block.quotes, end)
 
 
 def first_row(block: Block) -> tuple[list[str], int]:
@@ -87,7 +87,7 @@ def without_blank_start(block: Block) -> Block:
     """
     text = block.text.lstrip(b"\r\n")
     skipped = lines_in(block.text[: len(block.text) - len(text)])
-    return Block(text, block.line + skipped, block.is_plain)
+    return Block(text, block.line + skipped, block.quotes)
 
 
 def _fields(line: str) -> list[str]:
@@ -101,7 +101,7 @@ def parse(block: Block, found: Layout, row: int, skip_blank: bool = False) -> Co
     Raises InvalidValue and Malformed. ``skip_blank`` passes over blank lines, which otherwise are
     an error, as the number of rows is kept.
     """
-    if len(block.text) > SMALL and block.is_plain:
+    if len(block.text) > SMALL and block.quotes != "mixed":
         # Not above: serving starts without it.
         from sagemaker_runtime.formats.arrow import Unsure
         from sagemaker_runtime.formats.arrow_csv import parse_csv

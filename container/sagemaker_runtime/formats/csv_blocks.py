@@ -5,7 +5,7 @@ A stream of CSV cut into blocks of whole rows, at line ends outside of quotes.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 
@@ -22,6 +22,8 @@ LONGEST_ROW = 16 << 20
 # A field and what ends it. Not possessive: Python 3.11's quantifiers of that kind have defects.
 _field = re.compile(rb'(?:"[^"]*(?:""[^"]*)*"|[^",\r\n][^,\r\n]*|)(,|\r\n|\n|\r|\Z)').match
 
+Quotes = Literal["plain", "literal", "mixed"]
+
 _QUOTE, _LINE_FEED = ord('"'), ord("\n")
 _MAY_OPEN = np.zeros(256, bool)  # what may stand before an opening quote, and behind a closing one
 _MAY_OPEN[[*b',\n\r"']] = True
@@ -30,13 +32,13 @@ _MAY_OPEN[[*b',\n\r"']] = True
 @dataclass(frozen=True, slots=True)
 class Block:
     """
-    Whole rows from ``start`` on, of which the first begins in ``line``; ``is_plain`` tells that
-    every quote stands where one opens or closes a field.
+    Whole rows from ``start`` on, of which the first begins in ``line``; ``quotes`` are plain where
+    each opens or closes a field, and literal where none does.
     """
 
     text: bytes
     line: int
-    is_plain: bool = True
+    quotes: Quotes = "plain"
     start: int = 0
 
     def rows(self) -> bytes:
@@ -59,7 +61,7 @@ def blocks(body: IO[bytes], quotes: bool = True) -> Iterator[Block]:
         more = body.read(BLOCK)
         has_ended = len(more) < BLOCK
         text = rest + more
-        end, is_plain = _cut(text, has_ended, line, quotes)
+        end, kind = _cut(text, has_ended, line, quotes)
         if not end and len(text) > LONGEST_ROW:
             raise _too_long(text, line, quotes)
         # Blank lines are worth a word only where more comes behind them: hand one on.
@@ -70,9 +72,10 @@ def blocks(body: IO[bytes], quotes: bool = True) -> Iterator[Block]:
             whole, blank = _without_blank(whole)
         if whole:
             check_utf8(whole)
-            yield Block(whole, line, is_plain)
-        line += lines_in(text[:end]) - len(blank)
-        rest = blank + text[end:]
+            yield Block(whole, line, kind)
+        if not has_ended:
+            line += lines_in(text[:end]) - len(blank)
+            rest = blank + text[end:]
 
 
 def _without_blank(text: bytes) -> tuple[bytes, bytes]:
@@ -147,26 +150,27 @@ def _too_long(text: bytes, line: int, quotes: bool) -> Malformed:
     )
 
 
-def _cut(text: bytes, has_ended: bool, line: int, quotes: bool) -> tuple[int, bool]:
+def _cut(text: bytes, has_ended: bool, line: int, quotes: bool) -> tuple[int, Quotes]:
     """
-    Return where the last whole row ends, and whether the quotes are plain.
+    Return where the last whole row ends, and what the quotes are.
     """
     if not quotes or b'"' not in text:
-        return len(text) if has_ended else _line_end(text, len(text)), True
+        return len(text) if has_ended else _line_end(text, len(text)), "plain"
     codes = np.frombuffer(text, np.uint8)
     places = np.flatnonzero(codes == _QUOTE)
-    if not _is_plain(codes, places):
-        if has_ended:
-            return len(text), False
-        return _last_row_end(text), False
+    is_opening = _MAY_OPEN[codes[places - 1]] | (places == 0)
+    if not is_opening.any():
+        return len(text) if has_ended else _line_end(text, len(text)), "literal"
+    if not _is_plain(codes, places, is_opening):
+        return len(text) if has_ended else _last_row_end(text), "mixed"
     if has_ended:
         if len(places) % 2:
             raise _misquoted(line + lines_in(text[: places[-1]]))
-        return len(text), True
+        return len(text), "plain"
     end = _line_end(text, len(text))
     while end and (before := int(np.searchsorted(places, end))) % 2:
         end = _line_end(text, int(places[before - 1]))
-    return end, True
+    return end, "plain"
 
 
 def _last_row_end(text: bytes) -> int:
@@ -191,8 +195,7 @@ def _line_end(text: bytes, end: int) -> int:
     return at or text.rfind(b"\r", 0, min(end, len(text) - 1)) + 1
 
 
-def _is_plain(codes: np.ndarray, quotes: np.ndarray) -> bool:
-    opening, closing = quotes[0::2], quotes[1::2]
-    before = codes[opening[opening > 0] - 1]
+def _is_plain(codes: np.ndarray, places: np.ndarray, is_opening: np.ndarray) -> bool:
+    closing = places[1::2]
     behind = codes[closing[closing < len(codes) - 1] + 1]
-    return bool(_MAY_OPEN[before].all() and _MAY_OPEN[behind].all())
+    return bool(is_opening[0::2].all() and _MAY_OPEN[behind].all())

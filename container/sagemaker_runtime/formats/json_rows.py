@@ -42,7 +42,10 @@ class Rows:
         Turn rows, at least one and the first of them ``row``, into columns.
         """
         form = self.form or self._form(rows[0])
-        wrong = next((i for i, each in enumerate(rows) if not self._is(form, each)), None)
+        is_plain = set(map(type, rows)) == {list if form == "list" else dict} and form != "dense"
+        wrong = None
+        if not is_plain:
+            wrong = next((i for i, each in enumerate(rows) if not self._is(form, each)), None)
         if wrong is not None:
             raise InvalidValue(
                 f"row {row + wrong} is {shown(rows[wrong])}; expected every row to be "

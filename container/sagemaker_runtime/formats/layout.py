@@ -72,9 +72,10 @@ def of_first_line(first: Sequence[str], line: str, is_alone: bool, wanted: Wante
     names = tuple(name.strip() for name in first)
     if not wanted.known.isdisjoint(names):
         return _of_header(names, is_alone, wanted)
-    known = {_plain(name) for name in names_of(wanted.columns)}
-    if 2 * len(known & {_plain(name) for name in names}) > len(known):
-        raise _unknown_header(names, wanted)
+    if not any(name[:1].isdigit() for name in names):  # which most rows of values have
+        known = {_plain(name) for name in names_of(wanted.columns)}
+        if 2 * len(known & {_plain(name) for name in names}) > len(known):
+            raise _unknown_header(names, wanted)
     if len(first) not in wanted.widths:
         if better := headerless_fault(first, line, wanted):
             raise better

