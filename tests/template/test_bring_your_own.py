@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from project import ALGORITHM, TOP, clone, packages, tracked
+from project import ALGORITHM, TOP, clone, open_parents, packages, tracked
 
 PAGE = (TOP / "docs/bring-your-own.md").read_text(encoding="utf-8")
 # The whole suite, with its container part, takes some minutes on two processors.
@@ -63,6 +63,7 @@ def project(tmp_path: Path) -> Path:
     folder = clone(tmp_path / "project")
     (folder / ".venv").symlink_to(Path(sys.prefix))
     (folder / ".git/info/exclude").write_text(".venv\n", encoding="utf-8")
+    open_parents(folder)  # some tests run the scripts as an ordinary user
     return folder
 
 
@@ -196,7 +197,7 @@ def test_the_five_steps_by_hand(project):
     """
     steps = re.split(r"(?m)^## \d\. ", PAGE)[1:]
     assert len(steps) == 5
-    code = "\n\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
+    code = "\n\n".join(re.findall(r"```python\n(.*?)```", "".join(steps[1:4]), re.DOTALL))
     first, last = (re.search(r"```sh\n(.*?)```", steps[at], re.DOTALL) for at in (0, 4))
     assert first
     assert last
