@@ -151,8 +151,6 @@ def test_a_regression_is_brought(project, houses):
         "local_test/payload.json",
         "local_test/payload.jsonl",
         "local_test/fares.py",
-        "tests/template/files.txt",
-        "tests/template/test_bring_your_own.py",
     }
     assert before - after == {name for name in before if name.startswith(gone)} | others
     changed = run(project, "git diff --name-only --diff-filter=M").split()
@@ -324,8 +322,8 @@ def test_the_question_is_answered_with_yes(project):
 
 def test_no_file_comes_or_goes_unnoticed():
     """
-    The project's files are those that tests/template/files.txt lists; after a change:
-    git ls-files --cached --others --exclude-standard > tests/template/files.txt
+    The project's files are those that tests/taxi_fare/files.txt lists; after a change:
+    git ls-files --cached --others --exclude-standard > tests/taxi_fare/files.txt
     """
-    listed = (TOP / "tests/template/files.txt").read_text(encoding="utf-8").split()
+    listed = (TOP / "tests/taxi_fare/files.txt").read_text(encoding="utf-8").split()
     assert {str(path.relative_to(TOP)) for path in tracked()} == set(listed)
