@@ -91,7 +91,7 @@ help=$(docker build --help 2>&1)
 case "$help" in
   *--platform*) arguments+=(--platform "$platform") ;;
   *) [ -z "${PLATFORM:-}" ] \
-    || fail "this docker cannot build for another platform ($PLATFORM): it knows no --platform" ;;
+    || fail "this docker cannot build for another platform ($PLATFORM): it has no --platform" ;;
 esac
 # The classic builder leaves the container of a failed step behind unless told otherwise.
 case "$help" in *--force-rm*) arguments+=(--force-rm) ;; esac

@@ -96,8 +96,8 @@ done
 word='[a-z0-9]+([._-][a-z0-9]+)*'
 if ! matches "$name" "($word/)*$word" || [ ${#name} -lt 2 ] || [ ${#name} -gt 256 ]; then
   fail "the image name is '$name'; expected 2 to 256 small letters and digits, with single . _ -
-between them and / between parts, such as taxi-fare or team/taxi-fare; a tag is an argument of its
-own: ./build_and_push.sh taxi-fare v1" 64
+between them and / between parts, such as taxi-fare or team/taxi-fare; the tag is a second argument:
+./build_and_push.sh taxi-fare v1" 64
 fi
 platform=${PLATFORM:-linux/amd64}
 case "$platform" in
@@ -173,7 +173,7 @@ say "building $name:$tag"
   || fail "the build failed, see above; nothing was pushed"
 
 built=$(docker image inspect --format '{{.Os}}/{{.Architecture}}' "$name:$tag")
-[ "$built" = "$platform" ] || fail "the image is for $built, wanted is $platform; nothing was
+[ "$built" = "$platform" ] || fail "the image is for $built, not for $platform; nothing was
 pushed. A base image for one platform makes this (BASE_IMAGE='${BASE_IMAGE:-}'): take one that has
 $platform, or set PLATFORM=$built if your instances are of that kind"
 

@@ -23,7 +23,7 @@ from sagemaker_runtime.training import tables
 from taxi_fare import cleaning, features, geography
 from taxi_fare.estimator import make_estimator, precision, pull_outliers
 from taxi_fare.hyperparameters import HYPERPARAMETERS
-from taxi_fare.predictor import obey_rules
+from taxi_fare.prediction import obey_rules
 from taxi_fare.schema import FARE, INPUT
 
 CORE_KM = 0.05

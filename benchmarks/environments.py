@@ -80,7 +80,7 @@ def environ(subject: Subject, run: Path, port: int, model_root: Path) -> dict[st
 
 
 def model_file(subject: Subject) -> Path:
-    # Features of its own need an estimator of its own.
+    # Its own features need their own estimator.
     return home(subject) / f"{subject.environ.get('FARES_FEATURES', 'pandas')}.joblib"
 
 

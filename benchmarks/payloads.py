@@ -32,14 +32,14 @@ class Payloads:
 
     def csv(self, start: int, rows: int) -> str:
         """
-        Return a CSV of so many rows, from the beginning again after the last.
+        Return a CSV of this many rows, from the beginning again after the last.
         """
         lines = islice(cycle(self.rows), start, start + rows)
         return "\n".join([self.header, *lines, ""])
 
     def csv_of_size(self, megabytes: float) -> tuple[str, int]:
         """
-        Return a CSV just below so many MB, and its rows.
+        Return a CSV just below this many MB, and its rows.
         """
         rows = int(megabytes * 1e6 * len(self.rows) / (sum(map(len, self.rows)) + len(self.rows)))
         return self.csv(0, rows - 10), rows - 10

@@ -12,7 +12,7 @@ writes benchmarks/results/*.json, the table and chart of docs/performance.md and
 Takes hours, downloads some 2 GB once, and wants an otherwise idle machine with nginx and wrk.
 
 Options:
-  --short           one brief round of ours, the empty route and the classic stack, printed only
+  --short           one brief round of this project, the empty route and the classic stack, printed only
   --only NAME,...   these subjects, printed only
   --against REVISION  this project as git has it at REVISION too, printed only
   --rounds N        rounds (default: 3, with --short 1)
@@ -20,7 +20,7 @@ Options:
 
 Environment:
   BENCHMARK_PYTHON  a Python that holds requirements.txt (default: .venv, made when missing)
-  BENCHMARK_CACHE   where the peers' environments are kept (default: ~/.cache/sagemaker-benchmarks)
+  BENCHMARK_CACHE   where the others' environments are kept (default: ~/.cache/sagemaker-benchmarks)
 TEXT
 }
 

@@ -217,7 +217,7 @@ def main() -> None:
 def check_out(revision: str, training: Path) -> None:
     """
     Put the project as it was at ``revision`` where the subject "before" is started, compiled and
-    with a model of its own.
+    with its own model.
     """
     before = CACHE / "own/before"
     shutil.rmtree(before, ignore_errors=True)

@@ -147,7 +147,7 @@ SUBJECTS = (
             environ={"SAGEMAKER_BASE_DIR": "{home}/before/ml"}),
     Subject("empty", "empty route, same nginx and gunicorn", ("{python}", "{home}/empty/serve"),
             role="limit", setup=("{python}", "empty_route.py", "{home}/empty")),
-    Subject("guest", "this container, the peers' model work", ("{python}", "{home}/guest/serve"),
+    Subject("guest", "this container, pandas and scikit-learn", ("{python}", "{home}/guest/serve"),
             role="aside", setup=("{python}", "guest.py", "{home}/guest")),
     CLASSIC,
     replace(one_thread(CLASSIC), name="tuned", label="classic sample, tuned",

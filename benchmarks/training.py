@@ -4,8 +4,8 @@ Measures training against the script that one writes with pandas and scikit-lear
 
     python benchmarks/training.py [--rows N,...] [--rounds N] [--growth] [--only NAME,...]
 
-Each subject runs in a process of its own, in turn with the others; peak memory is the largest
-resident size of that process. A fifth of the rows is a file of its own, on which all judge.
+Each subject runs in its own process, in turn with the others; peak memory is the largest
+resident size of that process. A fifth of the rows is a separate file, on which all judge.
 """
 
 import argparse
@@ -69,7 +69,7 @@ class Run:
 
 def subjects() -> list[Subject]:
     """
-    Return reading and training, ours with every estimator that it offers, and pandas'.
+    Return reading and training, this project with every estimator that it offers, and pandas'.
     """
     listed = subprocess.run(
         [sys.executable, "-c", CHOICES], cwd=CONTAINER, capture_output=True, text=True, check=True
@@ -77,13 +77,17 @@ def subjects() -> list[Subject]:
     train = (sys.executable, str(CONTAINER / "train"))
     script = (sys.executable, str(PEERS / "pandas_training.py"), "{data}")
     return [
-        Subject("read", "reading and features, ours", (sys.executable, "-c", READ, "{data}")),
+        Subject(
+            "read", "reading and features, this project", (sys.executable, "-c", READ, "{data}")
+        ),
         Subject("pandas read", "reading and features, pandas", (*script, "read")),
         *(
             subject
             for name in listed
             for subject in (
-                Subject(f"train {name}", f"training, ours, {name}", train, {"estimator": name}),
+                Subject(
+                    f"train {name}", f"training, this project, {name}", train, {"estimator": name}
+                ),
                 Subject(f"pandas {name}", f"training, pandas and {name}", (*script, name)),
             )
         ),
@@ -150,7 +154,7 @@ def simulate(rows: int, data: Path) -> None:
 
 def ratios(runs: dict[tuple[int, str], list[Run]]) -> Iterator[dict[str, Any]]:
     """
-    Yield what the medians come to against pandas' and as the rows grow, with the floor for each.
+    Yield what the medians come to against pandas' and as the rows grow, with the goal for each.
     """
 
     def seconds(rows: int, name: str) -> float:
@@ -169,19 +173,20 @@ def ratios(runs: dict[tuple[int, str], list[Run]]) -> Iterator[dict[str, Any]]:
     for rows in sizes:
         size = f"{rows / 1e6:g} million rows"
         if (rows, "read") in runs and (rows, "pandas read") in runs:
-            yield ratio(f"{size}, reading and features: pandas / ours",
+            yield ratio(f"{size}, reading and features: pandas / this project",
                         seconds(rows, "pandas read") / seconds(rows, "read"), "≥", 10)  # fmt: skip
         for ours in [name for r, name in runs if r == rows and name.startswith("train ")]:
             chosen = ours.removeprefix("train ")
             theirs = f"pandas {chosen}"
             if (rows, theirs) in runs:
-                yield ratio(f"{size}, training with {chosen}: pandas / ours",
+                yield ratio(f"{size}, training with {chosen}: pandas / this project",
                             seconds(rows, theirs) / seconds(rows, ours), "≥", 1.5)  # fmt: skip
-                yield ratio(f"{size}, validation RMSE with {chosen}: ours / pandas",
+                yield ratio(f"{size}, validation RMSE with {chosen}: this project / pandas",
                             error(rows, ours) / error(rows, theirs), "≤", 1)  # fmt: skip
             if (rows, "pandas scikit-learn") in runs:
                 least = 0.4 if chosen == "lightgbm" else 0.6
-                yield ratio(f"{size}, peak memory: ours with {chosen} / pandas and scikit-learn",
+                yield ratio(f"{size}, peak memory: this project with {chosen} / "
+                            "pandas and scikit-learn",
                             peak(rows, ours) / peak(rows, "pandas scikit-learn"),
                             "≤", least)  # fmt: skip
     # Linear growth: a row more costs at the end what it costs at the beginning.

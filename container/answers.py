@@ -125,7 +125,7 @@ def refusal(call: Call, error: Exception) -> Answer:
         return _failed(call, 404, "not_found", message)
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
-        message = f"{shown(call.method)} is not for {call.path}; use {allowed}"
+        message = f"{shown(call.method)} is not allowed on {call.path}; use {allowed}"
         answer = _failed(call, 405, "method_not_allowed", message)
         answer.headers.append(("Allow", allowed))
         return answer

@@ -107,7 +107,7 @@ def write_json_error(client: socket.socket, status: int, reason: str, message: s
 def on_starting(server: Arbiter) -> None:
     """
     Keep a model that was loaded here from the workers when loading left threads, which no fork
-    takes along: whatever waits for them in a worker would wait for ever.
+    takes along: what waits for them in a worker would wait for ever.
     """
     left = preload.threads_left(threads_before) if preload_app else None
     if left and settings.preload == "on":
@@ -139,7 +139,7 @@ def when_ready(server: Arbiter) -> None:
     Start the workers at once: gunicorn would pause for up to 0.1 s after each.
     """
     # What is loaded stays: a worker that looks for garbage among it copies memory that is shared.
-    # Two workers take a fifth less memory so.
+    # This saves two workers a fifth of their memory.
     gc.freeze()
     for _ in range(server.num_workers):
         server.spawn_worker()
@@ -147,8 +147,8 @@ def when_ready(server: Arbiter) -> None:
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:
     """
-    Give a worker the socket that no other has; see upstream in nginx.conf. Hold back the signals
-    that end it until it can act on them: by the handlers of its parent they would be lost.
+    Give a worker a socket that no other worker has; see upstream in nginx.conf. Hold back the
+    signals that end it until it can act on them: by the handlers of its parent they would be lost.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
     if len(server.LISTENERS) > 1:
@@ -166,7 +166,7 @@ def heed_signals() -> None:
 def post_fork(server: Arbiter, worker: Worker) -> None:
     """
     End a worker that is asked to before it has gunicorn's handlers, and would miss the signal; let
-    it accept all who wait at a socket of its own.
+    it accept all who wait at its own socket.
     """
     gc.enable()
     # What is frozen would be taken apart in the wrong order at the end, with tracebacks.
@@ -176,7 +176,7 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
     heed_signals()
     if len(server.LISTENERS) > 1:
         # One of several gevent workers accepts one connection at a time, so that the others get
-        # their share. On a socket of its own that only makes newcomers wait, for half a second
+        # their share. On its own socket that only makes newcomers wait, for half a second
         # behind 64 busy connections; this setting, read in the worker for just that, ends it.
         worker.cfg.set("workers", 1)
 
@@ -196,7 +196,7 @@ def worker_int(worker: Worker) -> None:
 # gunicorn has no hook for it.
 os.register_at_fork(after_in_parent=heed_signals)
 
-# gevent would search all installed packages for plug-ins of its own, 25 times in each worker.
+# gevent would search all installed packages for its plug-ins, 25 times in each worker.
 events.notify_and_call_entry_points = events.notify
 
 # gunicorn has no setting for it and would answer in HTML.

@@ -5,23 +5,23 @@ What the columns of a CSV file are, judged by its header and values with the pro
 import csv
 import gzip
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from sagemaker_runtime.errors import InvalidValue
+from sagemaker_runtime.formats.kinds import column_of
 from sagemaker_runtime.formats.schema import Column, Kind
 from sagemaker_runtime.formats.values import convert
 
-# So many rows are looked at.
+# How many rows are looked at.
 ROWS = 200_000
-# Whole numbers are classes when there are at most so many different ones.
+# Whole numbers are classes when there are at most this many different ones.
 CLASSES = 10
-# Characters of a text that are enough for an example.
+# Characters that are enough for an example.
 EXAMPLE_LENGTH = 60
-# From special to general. 0 and 1 are numbers, which is the safer guess; true and false are not.
+# Those that the template's model takes.
 KINDS: tuple[Kind, ...] = ("number", "boolean", "timestamp")
 
 
@@ -115,20 +115,8 @@ def declare(name: str, values: Sequence[str]) -> Column:
     """
     Return the declaration that a column's values ask for.
     """
-    for kind in KINDS:
-        try:
-            array = convert(Column(name, kind, "", optional=True), values)
-        except InvalidValue:
-            continue
-        missing = np.isnat(array) if kind == "timestamp" else np.isnan(array)
-        # 01067 is a code, not a number; its zero would be lost.
-        coded = kind == "number" and any(v[:1] == "0" and v[1:2].isdigit() for v in values)
-        if coded or missing.all():
-            continue
-        example = next(v for v, gone in zip(values, missing, strict=True) if not gone)
-        return Column(name, kind, example.strip(), optional=bool(missing.any()))
-    present = next(value for value in values if value)
-    return Column(name, "text", present[:EXAMPLE_LENGTH], optional=not all(values))
+    column = column_of(name, values, KINDS)
+    return replace(column, example=column.example[:EXAMPLE_LENGTH])
 
 
 def _are_classes(numbers: np.ndarray) -> bool:

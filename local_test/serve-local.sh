@@ -40,7 +40,7 @@ command -v curl >/dev/null || fail "curl is not installed; it asks the server wh
 folder=$(cd "$folder" && pwd)
 
 before=$(docker ps --all --quiet --filter "label=local_test.serve=$image")
-[ -z "$before" ] || fail "$image is served already; stop it first: local_test/stop.sh $image"
+[ -z "$before" ] || fail "$image is already being served; stop it first: local_test/stop.sh $image"
 
 container=$(docker create --label "local_test.serve=$image" --publish "127.0.0.1:$port:8080" \
   --mount "type=bind,source=$folder/model,target=/opt/ml/model,readonly" "$image" serve)

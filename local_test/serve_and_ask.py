@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 CONTAINER = Path(__file__).resolve().parents[1] / "container"
-# As often a request is repeated for the median time; a first answer is often slower.
+# How often a request is repeated for the median time; a first answer is often slower.
 REPEATS = 20
-# As many characters of an answer are printed.
+# How many characters of an answer are printed.
 SHOWN = 2_000
 
 mimetypes.add_type("text/csv", ".csv")
@@ -111,8 +111,8 @@ def try_out(server: subprocess.Popen[bytes], port: int, content_type: str, body:
     again = statistics.median(ask(port, content_type, body)[2] for _ in range(REPEATS))
     show(kind, answer)
     print(
-        f"\n200 {kind}: {first * 1000:.1f} ms, the next {REPEATS} times {again * 1000:.1f} ms; "
-        f"start until the first ping {ready:.2f} s"
+        f"\n200 {kind} in {first * 1000:.1f} ms, then in {again * 1000:.1f} ms (median of "
+        f"{REPEATS}); ready {ready:.2f} s after the start"
     )
     # fares.py reads it.
     (Path(os.environ["SAGEMAKER_BASE_DIR"]) / "output/answer").write_bytes(answer)

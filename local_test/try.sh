@@ -59,7 +59,7 @@ if [ -n "$image" ]; then
   PORT=$(sed -n '1s/.*://p' <<<"$said")
   export PORT
   "$top/local_test/predict.sh" ${request:+"$request"}
-  printf '\ntraining %s s, start until the first ping %s s\n' "$trained" "$ready"
+  printf '\ntrained in %s s, ready %s s after the start\n' "$trained" "$ready"
   exit
 fi
 

@@ -1,5 +1,5 @@
 """
-MLServer: a runtime of its own in parallel workers; the CSV is a BYTES tensor.
+MLServer: its own runtime in parallel workers; the CSV is a BYTES tensor.
 
     python mlserver_runtime.py PORT FOLDER
 

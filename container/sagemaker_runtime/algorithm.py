@@ -1,5 +1,5 @@
 """
-The seam: what a package beside ``sagemaker_runtime`` provides to be trained and served.
+What a package beside ``sagemaker_runtime`` provides to be trained and served.
 
 Write a package with these names in its ``__init__.py`` and put it beside this one::
 

@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
     BAD_ALGORITHM = 4  # the algorithm's package lacks a part or returns what cannot be written
     BAD_SETTING = 5  # an environment variable or a configuration file
     BAD_MODEL = 6  # the model cannot be loaded, does not answer, or predicts something else
-    CHILD_DIED = 7  # nginx or gunicorn ended although nobody asked it to
+    CHILD_DIED = 7  # nginx or gunicorn ended unexpectedly
     DRAIN_TIMEOUT = 8  # a request was still running when the time to stop was up
     STOPPED = 143  # SIGTERM (128 + 15) came before there was a model
 
@@ -109,7 +109,7 @@ class NoServingCode(ModelError):
 
 class ChildDied(JobError):
     """
-    nginx or gunicorn ended although nobody asked it to.
+    nginx or gunicorn ended unexpectedly.
     """
 
     exit_code = ExitCode.CHILD_DIED

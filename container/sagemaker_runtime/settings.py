@@ -135,12 +135,12 @@ def unknown(environ: Mapping[str, str]) -> list[str]:
     names = [setting.name for setting in SETTINGS]
     sentences = []
     for name in sorted(environ):
-        ours = name.removeprefix("SAGEMAKER_")
-        if not ours.startswith("MODEL_SERVER_") or name in names:
+        bare = name.removeprefix("SAGEMAKER_")
+        if not bare.startswith("MODEL_SERVER_") or name in names:
             continue
         import difflib  # here, since hardly anybody needs it
 
-        close = difflib.get_close_matches(ours, names, 1)
+        close = difflib.get_close_matches(bare, names, 1)
         remedy = (
             f"did you mean {close[0]}?" if close else "serve --show-settings lists those that are."
         )
@@ -152,15 +152,18 @@ def show(environ: Mapping[str, str], root: Path = Path("/")) -> str:
     """
     Render the table with the value in force and where it comes from; raises SettingError.
     """
+    import textwrap  # here, since serving does without
+
     values = asdict(Settings.from_environ(environ, root))
     granted = f"{resources.cpus(root):g} CPUs, {resources.memory_mb(root)} MB"
-    text = ""
+    text, indent = "", " " * 4
     for setting in SETTINGS:
         value = f"{values[setting.field]} {setting.unit}".strip()
         source = "default" if setting.default else f"computed from {granted}"
         source = "environment" if environ.get(setting.name) else source
         text += f"{setting.name} = {value} ({source})\n"
-        text += f"    {setting.help} {setting.rule.capitalize()}.\n"
+        about = f"{setting.help} {setting.rule.capitalize()}."
+        text += textwrap.fill(about, 100, initial_indent=indent, subsequent_indent=indent) + "\n"
     return text
 
 

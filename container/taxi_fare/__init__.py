@@ -5,7 +5,7 @@ Taxi fares in New York: the algorithm, and the one package to replace with your 
 from sagemaker_runtime.algorithm import TrainingJob
 from taxi_fare.artifact import load
 from taxi_fare.hyperparameters import HYPERPARAMETERS
-from taxi_fare.predictor import predict
+from taxi_fare.prediction import predict
 from taxi_fare.schema import INPUT
 
 __all__ = ["HYPERPARAMETERS", "INPUT", "load", "predict", "train"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sagemaker_runtime.algorithm import Columns
+from sagemaker_runtime.formats.columns import count
 from sagemaker_runtime.parallel import in_order
 from taxi_fare import features
 
@@ -20,7 +21,7 @@ def cut(columns: Columns) -> Iterator[Columns]:
     """
     Give the columns in blocks of ROWS rows, at least one; nothing is copied.
     """
-    rows = len(next(iter(columns.values())))
+    rows = count(columns)
     for start in range(0, max(rows, 1), ROWS):
         yield {name: values[start : start + ROWS] for name, values in columns.items()}
 

@@ -30,18 +30,18 @@ COORDINATES = tuple(
 @dataclass(frozen=True)
 class Rule:
     """
-    One kind of bad row: ``finds`` tells which rows are so, ``mends`` repairs them; without it, they
-    are dropped.
+    One kind of bad row: ``finds`` tells which rows are so, ``repairs`` repairs them; without it,
+    they are dropped.
     """
 
     name: str
     description: str
     finds: Callable[[Columns], np.ndarray]
-    mends: Callable[[Columns], Columns] | None = None
+    repairs: Callable[[Columns], Columns] | None = None
 
     @property
     def action(self) -> Literal["repaired", "dropped"]:
-        return "repaired" if self.mends else "dropped"
+        return "repaired" if self.repairs else "dropped"
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def clean(batches: Iterable[Columns]) -> tuple[Columns, Report]:
         )
         raise DataError(
             f"{report.rows_kept} of {report.rows_read} rows are left after cleaning; expected at "
-            f"least {FEWEST_ROWS}. Give more rows or mend these: {bad or 'none was bad'}."
+            f"least {FEWEST_ROWS}. Give more rows or fix these: {bad or 'none was bad'}."
         )
     return cleaned, report
 
@@ -216,8 +216,8 @@ def _clean(columns: Columns) -> tuple[int, list[int], Columns]:
     met = []
     for rule in RULES:
         found = rule.finds(columns)
-        if rule.mends:
-            columns = rule.mends(columns)
+        if rule.repairs:
+            columns = rule.repairs(columns)
         else:
             found &= keep
             keep &= ~found

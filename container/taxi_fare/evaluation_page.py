@@ -80,7 +80,7 @@ def _share(value: float) -> str:
 
 
 def _summary(evaluation: Mapping[str, Any]) -> str:
-    # Without the first: trips that end where they began have a paragraph of their own.
+    # Without the first: trips that end where they began have their own paragraph.
     groups = [group for group in evaluation["by_distance"][1:] if group["rows"] >= FEWEST_TRIPS]
     words = (
         f"On <b>{evaluation['rows']:,} trips</b> that it had not seen, the model missed the fare "

@@ -17,10 +17,11 @@ from typing import IO, Any
 import numpy as np
 
 from sagemaker_runtime.algorithm import Columns
+from sagemaker_runtime.formats.columns import join
 from taxi_fare import geography, tariff
 from taxi_fare.schema import FARE, INPUT, KEY
 
-BLOCK = 100_000  # rows drawn at once, each block from a seed of its own
+BLOCK = 100_000  # rows drawn at once, each block from its own seed
 FIRST_DAY, LAST_DAY = np.datetime64("2009-01-01"), np.datetime64("2015-06-30")
 
 # Spread of what the tariff's means leave open: the standard deviation of a logarithm (miles,
@@ -80,8 +81,7 @@ def simulate(rows: int, seed: int) -> Columns:
 
     The same rows and seed give the same trips.
     """
-    parts = list(_blocks(rows, seed))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return join(_blocks(rows, seed))
 
 
 def write(path: Path, rows: int, seed: int) -> None:

@@ -26,7 +26,7 @@ from sagemaker_runtime.errors import ModelError, Stopped
 from sagemaker_runtime.parallel import in_order
 from taxi_fare import artifact, blocks, cleaning, evaluation
 from taxi_fare.metrics import METRICS
-from taxi_fare.predictor import predict
+from taxi_fare.prediction import predict
 from taxi_fare.schema import FARE, INPUT
 
 # Dollars by which the saved model may differ from the trained one; sums of 300 trees, the same
@@ -46,7 +46,7 @@ def train(job: TrainingJob) -> None:
     """
     Write the model to ``job.model_dir``, metrics and evaluation page to ``job.output_dir``.
 
-    Raises DataError for data that a user must mend, ModelError when the estimator holds no trees or
+    Raises DataError for data that a user must fix, ModelError when the estimator holds no trees or
     the saved model predicts something else.
     """
     started = time.perf_counter()

@@ -23,7 +23,7 @@ def run(
     folder: Path, code: str = "", container: Path = CONTAINER
 ) -> subprocess.CompletedProcess[str]:
     """
-    Compare predict with what walk says here, in a process of its own, then run more code there.
+    Compare predict with what walk says here, in another process, then run more code there.
     """
     ensemble, features = random_trees(2), random_features(2, 3000)
     Trees(ensemble).save(folder / "trees.npz")

@@ -1,5 +1,5 @@
 """
-What pandas writes of its own frame.
+What pandas writes of its frames.
 """
 
 from io import BytesIO

@@ -94,10 +94,12 @@ def test_json_writes_arrays_and_no_infinity() -> None:
         "3": [None, None],
     }
     for bad in (float("inf"), [np.float32("-inf")], {"a": [np.array([1, np.inf])]}, (np.inf,)):
-        with pytest.raises(AlgorithmError, match="predict returned infinity, which JSON does not"):
+        with pytest.raises(
+            AlgorithmError, match="predict returned infinity, which JSON cannot hold"
+        ):
             write(Json(), bad)
     for bad in ({1, 2}, [object()], b"bytes", {"a": 1j}):
-        with pytest.raises(AlgorithmError, match=r"JSON does not have: .*; expected dicts, lists"):
+        with pytest.raises(AlgorithmError, match=r"JSON cannot hold: .*; expected dicts, lists"):
             write(Json(), bad)
 
 

@@ -40,7 +40,7 @@ UNLAWFUL: dict[Kind, list[object]] = {
 @pytest.mark.parametrize("optional", [True, False])
 @pytest.mark.parametrize("kind", LAWFUL)
 def test_lawful_values_are_read_alike(kind: Kind, optional: bool) -> None:
-    """Each spelling has one meaning, whoever reads it, in optional columns and in others."""
+    """Each spelling has one meaning, in every format, in optional columns and in others."""
     column = Column("a", kind, "1", optional=optional)
     for text, value in LAWFUL[kind].items():
         wanted = np.datetime64(str(value)) if kind == "timestamp" else value

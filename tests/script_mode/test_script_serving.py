@@ -247,7 +247,7 @@ def test_the_environment_may_name_the_script(package, monkeypatch):
         ({"inference.py": "import a_library_of_nobody\n"}, "which is not installed; add it to req"),
         (
             {"inference.py": MODEL, "numpy.py": ""},
-            "numpy.py is called like a module that serving uses itself .*such as my_numpy",
+            "numpy.py has the name of a module that serving uses .*such as my_numpy",
         ),
     ],
 )

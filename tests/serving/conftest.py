@@ -33,7 +33,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     streams = StringIO(), StringIO()
-    # pytest puts streams of its own in place again before the test itself runs.
+    # pytest puts its own streams in place again before the test itself runs.
     own_sys = SimpleNamespace(stdout=streams[0], stderr=streams[1])
     monkeypatch.setattr("sagemaker_runtime.logs.sys", own_sys)
     with monkeypatch.context() as patch:

@@ -163,7 +163,7 @@ def test_a_failing_algorithm_is_500_without_its_secrets(lines: Lines) -> None:
 
 
 def test_one_function_makes_the_shape_of_errors() -> None:
-    """Whoever answers, an error is the same JSON, within the platform's limit."""
+    """Whichever part answers, an error is the same JSON, within the platform's limit."""
     assert error_body("timeout", "too slow", "call-7") == (
         b'{"error": {"code": "timeout", "message": "too slow", "request_id": "call-7"}}\n'
     )

@@ -23,7 +23,7 @@ NOWHERE = Path("nowhere")
 
 
 def answer(algorithm: FakeAlgorithm, rows: int = 1) -> tuple[int | None, Any]:
-    """What a predictor answers to the example, so many rows of it."""
+    """What a predictor answers to the example, ``rows`` rows of it."""
     content_type, body = algorithm.input.example(rows)
     return Predictor(algorithm, NOWHERE).answer(BytesIO(body), content_type, "utf-8", JSON)
 

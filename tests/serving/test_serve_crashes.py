@@ -50,7 +50,7 @@ def _answer_at(path: Path) -> str:
 @pytest.mark.needs("nginx")
 def test_each_worker_has_a_socket_and_keeps_it(program: Path, model: Path) -> None:
     """
-    1. three workers answer, each at a socket of its own
+    1. three workers answer, each at its own socket
     2. one of them is killed
     Result: every socket is answered again, the dead worker's by its successor.
     """

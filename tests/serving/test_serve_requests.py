@@ -133,7 +133,7 @@ REFUSED = (
 def test_answers_without_the_application(nginx: bool, program: Path, model: Path) -> None:
     """
     1. requests come that nginx or gunicorn answers by itself
-    Result: the usual JSON with the same status, code and text, whoever answers.
+    Result: the usual JSON with the same status, code and text, whether nginx or gunicorn answers.
     """
     allowed = [*(code for *_, code in REFUSED), "Invalid request", "request refused"]
     with start_serve(program, model, nginx=nginx, workers=1, allowed=allowed) as serve:

@@ -190,7 +190,7 @@ def test_both_versions_of_ip(nginx: bool, program: Path, model: Path) -> None:
 def test_gunicorn_is_set_apart(program: Path, model: Path) -> None:
     """
     1. serve answers
-    Result: gunicorn leads a process group of its own, so that Ctrl-C reaches serve alone, and keeps
+    Result: gunicorn leads its own process group, so that Ctrl-C reaches serve alone, and keeps
     temporary files in serve's folder.
     """
     with start_serve(program, model, TMPDIR=str(model.parent)) as serve:
@@ -204,7 +204,7 @@ def test_gunicorn_is_set_apart(program: Path, model: Path) -> None:
 
 def test_nothing_is_left_in_the_temporary_folder(program: Path, model: Path) -> None:
     """
-    1. serve runs with a TMPDIR of its own and gets a body that nginx buffers on disk
+    1. serve runs with its own TMPDIR and gets a body that nginx buffers on disk
     2. SIGTERM arrives
     Result: it wrote nowhere but in one folder there, and that is gone.
     """

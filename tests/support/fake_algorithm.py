@@ -28,7 +28,7 @@ def latitude(columns: Columns) -> np.ndarray:
 
 class FakeAlgorithm:
     """
-    Obeys the seam; ``answer`` turns columns into predictions, ``calls`` holds what it was asked.
+    ``answer`` turns columns into predictions, ``calls`` holds what it was asked.
     """
 
     name = "fake"

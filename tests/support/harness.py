@@ -78,7 +78,7 @@ def call(
     timeout: float = 10.0,
 ) -> Answer:
     """
-    Send one request on a connection of its own: GET, or POST when there is a body.
+    Send one request on its own connection: GET, or POST when there is a body.
     """
     connection = HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
@@ -92,7 +92,7 @@ def call(
 
 class ServeProcess:
     """
-    ``serve`` in a process of its own, on a port of its own, with its output collected.
+    ``serve`` in its own process, on its own port, with its output collected.
 
     Only PATH, SAGEMAKER_BASE_DIR, SAGEMAKER_BIND_TO_PORT and ``environ`` reach it. A line of
     warning or worse that matches none of ``allowed`` fails the test.

@@ -275,7 +275,7 @@ def policy(name: str) -> list[dict[str, Any]]:
 
 def assert_permitted(platform: SageMaker) -> None:
     """
-    Hold what a notebook asked of AWS to the policy of whoever runs it.
+    Hold what a notebook asked of AWS to the policy of the person who runs it.
     """
     allowed = [
         (action, resource)

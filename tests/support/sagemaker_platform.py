@@ -1,8 +1,8 @@
 """
 SageMaker for tests: moto keeps the records, Docker runs the jobs and endpoints that it only lists.
 
-It follows the published contract on inputs, archives, metrics and transforms; it is no proof that
-AWS does the same.
+It follows the published contract on inputs, archives, metrics and transforms, which does not prove
+that AWS does the same.
 """
 
 import io

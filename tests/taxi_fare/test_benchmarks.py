@@ -14,7 +14,7 @@ from project import TOP
 
 def benchmark(*arguments: str, cache: Path) -> subprocess.CompletedProcess[str]:
     """
-    Run benchmarks/run.sh in this Python, with a cache of its own.
+    Run benchmarks/run.sh in this Python, with its own cache.
     """
     environ = os.environ | {"BENCHMARK_PYTHON": sys.executable, "BENCHMARK_CACHE": str(cache)}
     return subprocess.run(
@@ -39,7 +39,7 @@ def python(code: str) -> str:
 @pytest.mark.needs("nginx", "wrk")
 def test_a_short_run_prints_ratios_first(tmp_path):
     """
-    1. ours and the empty route are measured briefly 2. the ratios between them are printed.
+    1. this project and the empty route are measured briefly 2. the ratios between them are printed.
 
     Result: every figure of both was measured, and the documentation is as it was.
     """
@@ -47,8 +47,8 @@ def test_a_short_run_prints_ratios_first(tmp_path):
     done = benchmark("--short", "--only", "ours,empty", cache=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     ratios, _, table = done.stdout.partition("| | 1 row p50, ms |")
-    assert "| 1 row, one connection, p50: ours / empty route |" in ratios
-    assert "| 1 row, 64 connections, requests/s: ours / empty route |" in ratios
+    assert "| 1 row, one connection, p50: this project / empty route |" in ratios
+    assert "| 1 row, 64 connections, requests/s: this project / empty route |" in ratios
     assert "Not measured" not in table
     assert "Absent" not in table
     (ours,) = (line for line in table.splitlines() if line.startswith("| this project |"))
@@ -66,7 +66,7 @@ def test_an_unknown_subject_is_named(tmp_path):
 
 
 def test_every_subject_is_listed(tmp_path):
-    """The list names ours, the limit, the classic stack and each peer, also with one thread."""
+    """The list names this project, the limit and each alternative, also with one thread."""
     done = benchmark("--list", cache=tmp_path)
     assert done.returncode == 0, done.stderr
     names = {line.split()[0] for line in done.stdout.splitlines()}
@@ -111,7 +111,10 @@ def rendered(results: dict[str, object], what: str) -> str:
 def test_the_report_gives_medians_with_their_range(results):
     """A figure is the median of its rounds with the smallest and largest; ratios use medians."""
     text = rendered(results, "serving")
-    assert "| 1 row, 16 connections, requests/s: ours / best peer | 40 | ≥ 15 | met |" in text
+    assert (
+        "| 1 row, 16 connections, requests/s: this project / best of the others | 40 | ≥ 15 | met |"
+        in text
+    )
     assert "4,000 (3,000 to 5,000)" in text
     assert "- Ray Serve: no wheel" in text
     assert "- classic sample, tuned, batch: too large" in text

@@ -311,7 +311,7 @@ def test_the_sample_may_stay(project, flowers):
 
 
 def test_the_question_is_answered_with_yes(project):
-    """Whoever answers y gets what --yes gives."""
+    """The answer y does what --yes does."""
     done = subprocess.run(
         [project / "new.sh", "my_model"], input="y\n", capture_output=True, text=True, check=False
     )

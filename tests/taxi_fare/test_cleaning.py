@@ -105,7 +105,7 @@ def test_implausible_rows_stay(first):
 
 
 @pytest.mark.parametrize(
-    ("rule", "first", "mended"),
+    ("rule", "first", "repaired"),
     [
         ("swapped_coordinates", SWAPPED, {name: GOOD[name] for name in SWAPPED}),
         ("passenger_count", {"passenger_count": 7.0}, {"passenger_count": 1.0}),
@@ -113,13 +113,13 @@ def test_implausible_rows_stay(first):
         ("passenger_count", {"passenger_count": np.nan}, {"passenger_count": 1.0}),
     ],
 )
-def test_rows_are_repaired_and_counted(rule, first, mended):
-    """Swapped coordinates and odd passenger counts are mended, in new arrays."""
+def test_rows_are_repaired_and_counted(rule, first, repaired):
+    """Swapped coordinates and odd passenger counts are repaired, in new arrays."""
     before = trips(**first)
     columns, report = clean([before])
     assert counted(report) == {rule: 1}
     assert report.rows_kept == ROWS
-    assert {name: columns[name][0] for name in mended} == mended
+    assert {name: columns[name][0] for name in repaired} == repaired
     np.testing.assert_equal({name: before[name][0] for name in first}, first)
 
 

@@ -147,7 +147,7 @@ def test_an_incomplete_archive_is_listed(folder, tmp_path, missing):
     ],
 )
 def test_a_damaged_file_is_named(folder, tmp_path, name, content, words):
-    """A file that cannot be read is no reason for a traceback."""
+    """A file that cannot be read does not end in a traceback."""
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / name).write_bytes(content)
@@ -207,7 +207,7 @@ def test_a_model_of_other_features_is_refused(folder, tmp_path):
 
 
 def test_another_regressor_of_trees_is_served_alike(trips, tmp_path):
-    """Whoever exchanges the estimator needs to change nothing else."""
+    """To exchange the estimator, nothing else needs to be changed."""
     matrix = features.build(trips)
     forest = RandomForestRegressor(n_estimators=5, max_depth=6, random_state=0)
     fit(forest, matrix, trips["fare_amount"], lambda rounds, model: True)
@@ -225,7 +225,7 @@ def test_a_regressor_without_trees_is_refused(trips, tmp_path):
 
 @pytest.mark.parametrize("served", [8.1 + 1e-5, np.nan])
 def test_a_saved_model_that_predicts_something_else_is_refused(served):
-    """One row that differs by more than the tolerance, or is no number, ends the job."""
+    """One row that differs by more than the tolerance, or is not a number, ends the job."""
     trained = np.full(3, 8.1)
     training._verify(trained + 1e-9, trained)
     with pytest.raises(ModelError, match="the saved model differs from the trained one"):
@@ -262,7 +262,7 @@ def test_a_fit_can_be_watched_and_stopped(trips, library):
 
 @BOTH
 def test_the_estimator_comes_back_from_its_file(trips, tmp_path, library):
-    """Whoever loads estimator.skops has what was fitted, with the parameters that were asked."""
+    """Loading estimator.skops gives what was fitted, with the parameters that were asked."""
     matrix = features.build(trips)
     estimator = make_estimator(**SMALL | {"estimator": library})
     asked = estimator.get_params()

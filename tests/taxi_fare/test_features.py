@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sagemaker_runtime.algorithm import Columns
-from taxi_fare import features, geography, predictor, scalar, tariff
+from taxi_fare import features, geography, prediction, scalar, tariff
 from taxi_fare.artifact import Model
 
 TIMES_SQUARE = (-73.9855, 40.7580)
@@ -318,11 +318,11 @@ def test_few_rows_get_the_fares_of_many(seed: int) -> None:
         columns["pickup_datetime"][::9] = np.datetime64("NaT")
         longitude[random.choice(400, 20)] = random.choice([np.nan, np.inf, 0.0, 1e300], 20)
     model = Model(SomeFares(), typical_fare=8.125)  # type: ignore[arg-type]
-    many = predictor.predict(model, columns)
-    for few in range(1, predictor.FEW_ROWS + 1):
+    many = prediction.predict(model, columns)
+    for few in range(1, prediction.FEW_ROWS + 1):
         for start in range(0, 400, 40):
             rows = slice(start, start + few)
-            alone = predictor.predict(model, {name: v[rows] for name, v in columns.items()})
+            alone = prediction.predict(model, {name: v[rows] for name, v in columns.items()})
             assert alone.tobytes() == many[rows].tobytes()
 
 

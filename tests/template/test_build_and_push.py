@@ -294,7 +294,7 @@ def test_other_architecture_is_refused(project: Project, cloud: SimpleNamespace)
     done = project.run("pushed")
 
     assert done.returncode == 1
-    assert "the image is for linux/arm64, wanted is linux/amd64; nothing was" in done.stderr
+    assert "the image is for linux/arm64, not for linux/amd64; nothing was" in done.stderr
     assert cloud.api.ecr().describe_repositories()["repositories"] == []
 
 

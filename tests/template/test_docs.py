@@ -52,7 +52,7 @@ def test_the_settings_table_is_current():
 
 @pytest.mark.parametrize("code", ExitCode)
 def test_each_exit_code_is_explained(code):
-    """Whoever meets a code finds its meaning."""
+    """Every code is on the page, with its meaning."""
     assert f"| {code.value} | `{code.name}` |" in page("docs/training.md")
 
 

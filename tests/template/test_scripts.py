@@ -223,7 +223,7 @@ def test_serving_in_the_foreground_ends_on_a_signal(image, trained, stopped):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # A shell starts its background jobs deaf to SIGINT, and so may whoever runs the tests.
+        # A shell starts its background jobs deaf to SIGINT; these tests may be such a job.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stdout
@@ -258,7 +258,7 @@ def test_try_goes_the_whole_way_in_containers(image, job, stopped):
     """try.sh --docker trains, serves, prints the answer and leaves nothing running."""
     done = run(LOCAL / "try.sh", "--docker", image, "--dir", job.root)
     assert done.returncode == 0, done.stderr
-    assert "start until the first ping" in done.stdout
+    assert "s after the start" in done.stdout
     assert "200 " in done.stderr
     assert job.files()
     assert not docker("ps", "--quiet", "--filter", f"label=local_test.serve={image}")
@@ -275,7 +275,7 @@ def test_try_goes_the_whole_way_without_docker(tmp_path):
     job = Job(tmp_path / "ml", SAMPLE, **quick())
     done = run(folder / "local_test/try.sh", "--dir", job.root, ALGORITHM=ALGORITHM)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^200 .+ ms, .+; start until the first ping \d", done.stdout, re.MULTILINE)
+    assert re.search(r"^200 .+ ms, .+; ready [\d.]+ s after the start", done.stdout, re.MULTILINE)
     assert job.files()
     wrong = tmp_path / "request.unknown"
     wrong.write_text("1")
@@ -314,7 +314,7 @@ def test_a_missing_model_or_image_is_explained(image, tmp_path):
         ("local_test", "put the folder below container/ or examples/"),
     ],
 )
-def test_build_refuses_a_folder_that_is_no_algorithm(folder, words):
+def test_build_refuses_a_folder_that_is_not_an_algorithm(folder, words):
     """build.sh says what is expected before anything is built."""
     done = run(TOP / "build.sh", "container-suite/nothing", "--algorithm", folder)
     assert done.returncode == 1

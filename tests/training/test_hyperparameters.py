@@ -44,10 +44,10 @@ def test_strings_and_strings_within_strings_are_typed(name, raw, value):
 @pytest.mark.parametrize(
     ("name", "raw", "words"),
     [
-        ("rounds", "many", ["rounds", "'many'", "whole number from 1 up to 1000", "300"]),
+        ("rounds", "many", ["rounds", "'many'", "whole number from 1 to 1000", "300"]),
         ("rounds", "1.5", ["rounds", "'1.5'", "whole number"]),
         ("rounds", "0", ["rounds", "'0'", "from 1"]),
-        ("rounds", "1001", ["rounds", "up to 1000"]),
+        ("rounds", "1001", ["rounds", "from 1 to 1000"]),
         ("rate", "nan", ["rate", "'nan'", "a number"]),
         ("rate", "inf", ["rate", "'inf'", "a number"]),
         ("shuffle", "maybe", ["shuffle", "'maybe'", "true or false"]),
@@ -65,7 +65,7 @@ def test_a_bad_name_or_value_is_refused_with_the_rule(name, raw, words):
 
 
 def test_the_platforms_own_keys_pass():
-    """Keys that tuning jobs and SDKs add are no unknown names."""
+    """Keys that tuning jobs and SDKs add do not count as unknown names."""
     given = {"_tuning_objective_metric": "validation:rmse", "sagemaker_program": "x.py"}
     assert hyperparameters.parse(given, TABLE)["rounds"] == 300
 

@@ -29,7 +29,7 @@ def storable(labels: Any) -> np.ndarray:
 
 def fit(classes: Classes, outputs: int) -> bool:
     """
-    Tell whether so many outputs can belong to the classes; any do to none.
+    Tell whether this many outputs can belong to the classes; without classes, any number can.
     """
     flat = all(each.ndim == 1 and each.size for each in classes)
     binary = len(classes) == outputs and all(each.size == 2 for each in classes)

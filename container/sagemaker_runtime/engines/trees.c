@@ -231,7 +231,7 @@ static int start(pthread_t *thread, struct job *job)
 }
 
 /*
- * Score rows x width features into out, in at most so many threads; return 0, or -1 without
+ * Score rows x width features into out, in at most this many threads; return 0, or -1 without
  * memory. Threads live for one call: they outlast no fork, and no library replaces them by its own.
  * The name ends in a number that is raised whenever compiled.py must call or fill in something else.
  */

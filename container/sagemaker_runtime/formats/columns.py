@@ -2,7 +2,7 @@
 Pieces of columns: how long they are, and put together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -16,10 +16,11 @@ def count(columns: Columns) -> int:
     return len(next(iter(columns.values())))
 
 
-def join(parts: Sequence[Columns]) -> Columns:
+def join(pieces: Iterable[Columns]) -> Columns:
     """
     Put pieces, at least one, together in order.
     """
+    parts = list(pieces)
     if len(parts) == 1:
         return parts[0]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -11,7 +11,7 @@ from typing import IO
 
 from sagemaker_runtime.errors import InvalidValue, Malformed
 from sagemaker_runtime.formats import layout
-from sagemaker_runtime.formats.columns import join
+from sagemaker_runtime.formats.columns import count, join
 from sagemaker_runtime.formats.csv_blocks import Block, blocks, first_row_end, lines_in, not_csv
 from sagemaker_runtime.formats.layout import Layout, Wanted
 from sagemaker_runtime.formats.messages import counted
@@ -42,7 +42,7 @@ def read(body: IO[bytes], wanted: Wanted) -> Iterator[Columns]:
         if block.start < len(block.text):
             columns = parse(block, found, row)
             yield columns
-            row += len(next(iter(columns.values())))
+            row += count(columns)
     if found is None:
         line = ",".join(column.example for column in wanted.columns)
         raise Malformed(f"the body is empty; send one line per row, such as {line}")

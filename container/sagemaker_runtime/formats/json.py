@@ -13,6 +13,7 @@ import numpy as np
 
 from sagemaker_runtime.errors import InvalidValue, Malformed
 from sagemaker_runtime.formats import json_rows, values
+from sagemaker_runtime.formats.columns import count
 from sagemaker_runtime.formats.csv_blocks import blocks
 from sagemaker_runtime.formats.json_rows import INSTANCES, Rows
 from sagemaker_runtime.formats.layout import Wanted
@@ -185,7 +186,7 @@ def read_lines(body: IO[bytes], wanted: Wanted, typed: Callable[[], Typed]) -> I
         columns, blank = _of_lines(block.rows(), rows, row, blank, typed())
         if columns is not None:
             yield columns
-            row += len(next(iter(columns.values())))
+            row += count(columns)
     if row == 1:
         example = record_of(wanted.columns)
         raise Malformed(f"the body is empty; send one record per line, such as {example}")

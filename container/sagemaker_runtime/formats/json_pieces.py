@@ -210,7 +210,7 @@ def slice_of(body: IO[bytes], start: int, end: int) -> bytes:
 
 def first_code(body: IO[bytes], start: int) -> tuple[int, bytes]:
     """
-    Return the first place from ``start`` on that is no white space, and what stands there, nothing
+    Return the first place from ``start`` on that is not white space, and what stands there, nothing
     at the end.
     """
     body.seek(start)

@@ -12,7 +12,7 @@ from sagemaker_runtime.formats.messages import counted, listed, names_of, shown
 from sagemaker_runtime.formats.schema import Column
 from sagemaker_runtime.formats.values import BLANKS, is_value
 
-# Unknown names up to so many, and so long, are searched for one that is nearly right: the search
+# How many unknown names, and of what length, are searched for one that is nearly right: the search
 # takes time for each.
 SEARCHED = 200
 SEARCHED_LENGTH = 100

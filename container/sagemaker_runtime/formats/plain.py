@@ -262,13 +262,13 @@ def _json(value: Any) -> bytes:
         )
     except orjson.JSONEncodeError as error:
         raise AlgorithmError(
-            f"predict returned what JSON does not have: {error}; expected dicts, lists, texts, "
+            f"predict returned what JSON cannot hold: {error}; expected dicts, lists, texts, "
             "numbers, booleans, None and arrays of numpy"
         ) from None
     # orjson writes null for infinity too.
     if b"null" in content and _holds_infinity(value):
         raise AlgorithmError(
-            "predict returned infinity, which JSON does not have; expected finite numbers, or NaN "
+            "predict returned infinity, which JSON cannot hold; expected finite numbers, or NaN "
             "or None where there is no number"
         )
     return content

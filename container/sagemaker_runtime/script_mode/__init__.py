@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from sagemaker_runtime.script_mode import training
+from sagemaker_runtime.script_mode.bodies import AnyAnswer, AnyBody, Body
 from sagemaker_runtime.script_mode.handlers import Handlers, call, load
-from sagemaker_runtime.script_mode.messages import AnyAnswer, AnyBody, Body
 from sagemaker_runtime.training.job import TrainingJob
 
 

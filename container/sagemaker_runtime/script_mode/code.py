@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from sagemaker_runtime.errors import HyperparameterError
 from sagemaker_runtime.script_mode.environment import Given
+from sagemaker_runtime.training.hyperparameters import ENTRY_POINT
 
-PROGRAM = "sagemaker_program"
-SUBMIT_DIRECTORY = "sagemaker_submit_directory"
+PROGRAM, SUBMIT_DIRECTORY = ENTRY_POINT
 SCRIPT = "train.py"
 
 
@@ -37,7 +37,7 @@ def fetch(given: Given, folder: Path) -> Path | None:
     Return the folder with the code that the job names, unpacked into ``folder`` where it is an
     archive; None when the job names none.
 
-    Raises HyperparameterError when it cannot be had or used.
+    Raises HyperparameterError when it cannot be fetched or used.
     """
     source = str(given.platform.get(SUBMIT_DIRECTORY) or "")
     if not source:

@@ -15,10 +15,9 @@ import numpy as np
 import orjson
 
 from sagemaker_runtime.errors import Malformed, NotAcceptable, UnsupportedMediaType
+from sagemaker_runtime.formats.media_types import CSV, JSON
+from sagemaker_runtime.formats.npy import NPY
 
-JSON = "application/json"
-CSV = "text/csv"
-NPY = "application/x-npy"
 NPZ = "application/x-npz"
 
 

@@ -122,7 +122,7 @@ def _imported(script: Path) -> ModuleType:
         loaded = getattr(sys.modules.get(name), "__file__", None)
         if loaded and not Path(loaded).is_relative_to(script.parent):
             raise ModelError(
-                f"{path} is called like a module that serving uses itself ({loaded}); give it "
+                f"{path} has the name of a module that serving uses ({loaded}); give it "
                 f"another name, such as my_{name}."
             )
     sys.path.insert(0, str(script.parent))

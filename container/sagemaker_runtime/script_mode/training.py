@@ -47,7 +47,7 @@ def run(job: TrainingJob, package: Path) -> None:
     the rest in SM_ variables.
 
     Raises ScriptError with the script's last error, Stopped when the platform ended the job before
-    there was a model, HyperparameterError for code that cannot be had.
+    there was a model, HyperparameterError for code that cannot be fetched.
     """
     paths = Paths.from_environ(os.environ)
     given = Given.read(paths)

@@ -29,8 +29,8 @@ FOREIGN = (
 
 def command(settings: Settings, folder: RunFolder, listening: socket.socket | None) -> list[str]:
     """
-    Return gunicorn's command line: with a socket for each worker, or at ``listening`` where there
-    is no nginx.
+    Return gunicorn's command line: with a socket for each worker behind nginx, or at ``listening``
+    without nginx.
     """
     # The script, not "python -m gunicorn": ps, top and pgrep then show gunicorn.
     script = Path(sys.executable).with_name("gunicorn")

@@ -128,7 +128,7 @@ class Supervisor:
         for name, code in self._children.ended():
             if name == "nginx" and code > 0 and self._nginx and not self._nginx.serves:
                 raise ChildDied(f"nginx refuses its configuration: {self._nginx.complaint()}")
-            what = f"{meaning(name, code)} although nobody asked it to"
+            what = f"{meaning(name, code)} unexpectedly"
             if code == -signal.SIGKILL:
                 why = resources.out_of_memory(self._settings.workers, self._kills)
                 raise ChildDied(f"{what}. {why} The rest was stopped.")

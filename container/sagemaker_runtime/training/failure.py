@@ -45,13 +45,15 @@ def _shortened(text: str, limit: int) -> str:
 
 def report(path: Path, error: BaseException) -> ExitCode:
     """
-    Put the traceback into the log and the reason into the failure file ``path``; return the exit
-    code.
+    Put the reason into the failure file ``path`` and the log; return the exit code.
+
+    The log has a traceback as well, but for a JobError without a cause: its message says it all.
     """
     reason, code = _explain(error)
     words = _shortened(reason, 4 * FAILURE_LIMIT).split()
     reason = printable(" ".join(words), FAILURE_LIMIT)
-    print(*_traceback(error), sep="\n", file=sys.stderr)
+    if not isinstance(error, JobError) or error.__cause__:
+        print(*_traceback(error), sep="\n", file=sys.stderr)
     print(f"training failed: {reason}", file=sys.stderr, flush=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +87,7 @@ def _message(error: BaseException) -> str:
     try:
         return str(error)
     except Exception as failed:  # noqa: BLE001 - whatever somebody's __str__ raises
-        return f"its message cannot be had: {type(failed).__name__}"
+        return f"its message cannot be read: {type(failed).__name__}"
 
 
 def _traceback(error: BaseException) -> Iterator[str]:

@@ -77,7 +77,7 @@ def of_platform(given: Mapping[str, Any]) -> dict[str, str]:
 
 def refuse_entry_point(platform: Mapping[str, str], algorithm: str) -> None:
     """
-    Raise HyperparameterError when the job brings code of its own, which would be ignored.
+    Raise HyperparameterError when the job brings its own code, which would be ignored.
     """
     asked = [f"{name}={printable(platform[name])}" for name in ENTRY_POINT if platform.get(name)]
     if asked:
@@ -167,7 +167,8 @@ def rule(parameter: Hyperparameter) -> str:
         return "one of " + ", ".join(parameter.choices) if parameter.choices else "a text"
     kind = "a whole number" if isinstance(parameter.default, int) else "a number"
     low = "" if parameter.minimum is None else f" from {parameter.minimum}"
-    high = "" if parameter.maximum is None else f" up to {parameter.maximum}"
+    most = " to" if low else " up to"
+    high = "" if parameter.maximum is None else f"{most} {parameter.maximum}"
     return f"{kind}{low}{high}"
 
 

@@ -55,7 +55,7 @@ class TrainingJob:
     def rows(self, name: str) -> Iterator[Columns]:
         """
         Read the rows of a channel, from CSV, gzipped CSV and Parquet: the label and the features of
-        INPUT, some rows at a time.
+        INPUT, some rows at a time; ``formats.columns.join`` puts the pieces together.
 
         Raises DataError when the job has no such channel, or with file, row, column and value of
         what is wrong in its files; AlgorithmError when INPUT is not a Table.

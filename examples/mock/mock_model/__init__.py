@@ -1,5 +1,5 @@
 """
-The smallest algorithm that obeys the seam: it predicts ``slope`` times ``size``.
+The smallest algorithm that trains and serves: it predicts ``slope`` times ``size``.
 """
 
 import json

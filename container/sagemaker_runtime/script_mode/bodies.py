@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from sagemaker_runtime.algorithm import ANY
 from sagemaker_runtime.errors import AlgorithmError, Malformed
-from sagemaker_runtime.script_mode.defaults import CSV, JSON, NPY, NPZ
+from sagemaker_runtime.formats.media_types import CSV, JSON, JSON_LINES
+from sagemaker_runtime.formats.npy import NPY
+from sagemaker_runtime.formats.plain import TEXT
+from sagemaker_runtime.script_mode.defaults import NPZ
 
-ANY = "*/*"
 # The types whose bodies AWS's toolkit hands over as text.
 TEXTS = (JSON, CSV)
 SUFFIXES = {
     ".csv": CSV,
     ".json": JSON,
-    ".jsonl": "application/jsonlines",
+    ".jsonl": JSON_LINES,
     ".npy": NPY,
     ".npz": NPZ,
-    ".txt": "text/plain",
+    ".txt": TEXT,
 }
 # The variable by which AWS's toolkit is told what to write where a request leaves the choice.
 DEFAULT_ACCEPT = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"

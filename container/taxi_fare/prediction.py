@@ -6,7 +6,7 @@ From the columns of a request to fares, and the business rules that every fare o
 3. A number of passengers that is missing or impossible counts as the usual one, as in training. A
    time at which no recorder's clock was right is refused: training leaves such trips out.
 4. A trip without usable coordinates (missing, zero, outside the city) gets the typical fare,
-   the median of the training rows: whoever asks for a row gets an answer for it.
+   the median of the training rows: every row that is asked for gets an answer.
 5. Fares are in whole cents.
 """
 
@@ -21,7 +21,7 @@ from taxi_fare import features, geography, scalar, trips
 from taxi_fare.artifact import Model
 from taxi_fare.tariff import FLAG_FALL
 
-# So many rows take as long one by one as with numpy, whose calls cost more than what they do.
+# Up to this many rows are quicker one by one than with numpy, whose calls cost more than they do.
 FEW_ROWS = 6
 NAT = -(2**63)  # the integer that numpy's missing time is
 
