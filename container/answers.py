@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from sagemaker_runtime.errors import RequestError
+from sagemaker_runtime.errors import RequestError, text_of
 from sagemaker_runtime.formats.messages import shown
 from sagemaker_runtime.logs import write_line
 
@@ -119,7 +119,7 @@ def refusal(call: Call, error: Exception) -> Answer:
     Make the answer to a request that cannot be done, and log it.
     """
     if isinstance(error, RequestError):
-        return _failed(call, error.status, error.code, str(error), error.row, error.column)
+        return _failed(call, error.status, error.code, text_of(error), error.row, error.column)
     if isinstance(error, NotFound):
         message = f"{shown(call.path)} is not served; use POST /invocations or GET /ping"
         return _failed(call, 404, "not_found", message)

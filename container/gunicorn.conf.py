@@ -27,6 +27,8 @@ from sagemaker_runtime.settings import Settings, preloads
 settings = Settings.from_environ(os.environ)
 threads_before = preload.count_threads()
 kills_before = resources.oom_kills()
+# What asks a worker to end.
+ENDINGS = (signal.SIGTERM, signal.SIGQUIT)
 
 wsgi_app = "wsgi:app"
 bind = f"0.0.0.0:{settings.port}"
@@ -145,11 +147,20 @@ def when_ready(server: Arbiter) -> None:
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:
     """
-    Give a worker a socket that no other worker has; see upstream in nginx.conf.
+    Give a worker a socket that no other worker has; see upstream in nginx.conf. Hold back the
+    signals that end it until it can act on them: by the handlers of its parent they would be lost.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
     if len(server.LISTENERS) > 1:
         taken = [other.sockets[0] for other in server.WORKERS.values()]
         worker.sockets = [free for free in server.LISTENERS if free not in taken][:1]
+
+
+def heed_signals() -> None:
+    """
+    Take the signals that pre_fork holds back, those that came meanwhile included.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
@@ -160,8 +171,9 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
     gc.enable()
     # What is frozen would be taken apart in the wrong order at the end, with tracebacks.
     atexit.register(gc.unfreeze)
-    for number in (signal.SIGTERM, signal.SIGQUIT):
+    for number in ENDINGS:
         signal.signal(number, lambda number, frame: os._exit(0))
+    heed_signals()
     if len(server.LISTENERS) > 1:
         # One of several gevent workers accepts one connection at a time, so that the others get
         # their share. On its own socket that only makes newcomers wait, for half a second
@@ -180,6 +192,9 @@ def worker_int(worker: Worker) -> None:
     sys.stderr.flush()
     os._exit(0)
 
+
+# gunicorn has no hook for it.
+os.register_at_fork(after_in_parent=heed_signals)
 
 # gevent would search all installed packages for its plug-ins, 25 times in each worker.
 events.notify_and_call_entry_points = events.notify

@@ -12,7 +12,13 @@ from time import perf_counter
 from typing import IO, Any
 
 from sagemaker_runtime.algorithm import Algorithm, usual
-from sagemaker_runtime.errors import AlgorithmError, NoServingCode, RequestError
+from sagemaker_runtime.errors import (
+    AlgorithmError,
+    NoServingCode,
+    RequestError,
+    as_exception,
+    text_of,
+)
 
 # Room for a cause in a ping's answer and in the list of a failed endpoint, in characters.
 REASON_LENGTH = 500
@@ -41,8 +47,8 @@ class Predictor:
         self.error: Exception | None = None
         try:
             self._model = algorithm.load(model_dir)
-        except Exception as error:  # noqa: BLE001 - whatever somebody's algorithm raises
-            self._fail("the model could not be loaded", error)
+        except BaseException as error:  # noqa: BLE001 - whatever somebody's algorithm raises
+            self._fail("the model could not be loaded", as_exception(error))
 
     def health(self) -> str | None:
         """
@@ -65,8 +71,18 @@ class Predictor:
         not made of rows, and the answer.
 
         Raises RequestError for a body that the caller must change, AlgorithmError when the
-        algorithm returned what cannot be written.
+        algorithm returned what cannot be written or raised what would end the process.
         """
+        try:
+            return self._answer(body, media_type, charset, answer_type)
+        except Exception:
+            raise
+        except BaseException as error:
+            raise as_exception(error) from error
+
+    def _answer(
+        self, body: IO[bytes], media_type: str, charset: str, answer_type: str
+    ) -> tuple[int | None, bytes | Iterator[bytes]]:
         reader, predictions = self.algorithm.input, []
         done: int | None = 0
         for piece in reader.read(body, media_type, charset):
@@ -95,8 +111,8 @@ class Predictor:
                 self.seconds = inf  # for all that is known
             else:
                 self._predict_examples()
-        except Exception as error:  # noqa: BLE001 - whatever somebody's algorithm raises
-            self._fail("the self-test failed", error)
+        except BaseException as error:  # noqa: BLE001 - whatever somebody's algorithm raises
+            self._fail("the self-test failed", as_exception(error))
         self._tested = True
 
     def _predict_examples(self) -> None:
@@ -128,7 +144,7 @@ class Predictor:
         return counted
 
     def _fail(self, what: str, error: Exception) -> None:
-        cause = " ".join(f"{what}: {type(error).__name__}: {error}".split())
+        cause = " ".join(f"{what}: {type(error).__name__}: {text_of(error)}".split())
         self._tested = True
         self._reason, self.error = cause[:REASON_LENGTH], error
         logger.error(self._reason, exc_info=None if isinstance(error, NoServingCode) else error)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import gevent
 
 from answers import INTERNAL_ERROR, Call, TimedOut, log
-from sagemaker_runtime.errors import AlgorithmError, RequestError
+from sagemaker_runtime.errors import AlgorithmError, RequestError, as_exception
 
 # Threads for large bodies in a worker: more fight for Python's lock. Three bodies of 45 MB
 # at once took 9 s with one thread, 15 s with two and 20 s with ten, and /ping waited 0.2 to 0.8 s.
@@ -34,8 +34,8 @@ def in_thread(work: Callable[[], Result], timeout_s: float) -> Result:
         # Returned and not raised: gevent prints whatever a thread raises to stderr.
         try:
             return work(), None
-        except Exception as error:  # noqa: BLE001 - raised again below
-            return None, error
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            return None, as_exception(error)
 
     late = TimedOut(
         f"no answer within {timeout_s} s; send fewer rows at a time, or set MODEL_SERVER_TIMEOUT "
@@ -142,7 +142,7 @@ class Stream:
             try:
                 with self._lock:
                     close()
-            except Exception as error:
+            except BaseException as error:
                 fields = {"request_id": self._call.id}
                 logger.error(
                     "the algorithm's iterator failed while it was closed",
@@ -150,4 +150,5 @@ class Stream:
                     extra={"fields": fields},
                 )
 
-        gevent.get_hub().threadpool.spawn(close_here)
+        # Not from here: with the thread taken, spawn waits, and the connection has to be cut.
+        gevent.spawn(gevent.get_hub().threadpool.spawn, close_here)

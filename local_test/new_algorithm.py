@@ -130,9 +130,6 @@ def sample() -> list[Path]:
             *sorted(LOCAL.glob("payload.*")),
             *sorted((LOCAL / "test_dir/input/data").glob("*")),
             LOCAL / "fares.py",
-            # They bring a model to this very project, and list its files.
-            TOP / "tests/template/test_bring_your_own.py",
-            TOP / "tests/template/files.txt",
         )
         if path.exists()
     ]

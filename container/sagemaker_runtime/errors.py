@@ -22,6 +22,29 @@ class ExitCode(IntEnum):
     STOPPED = 143  # SIGTERM (128 + 15) came before there was a model
 
 
+def as_exception(error: BaseException) -> Exception:
+    """
+    Return what ends a request only: an AlgorithmError for SystemExit and whatever else would end
+    the process that serves.
+    """
+    if isinstance(error, Exception):
+        return error
+    name = type(error).__name__
+    made = AlgorithmError(f"the algorithm raised {name}; expected an Exception, such as ValueError")
+    made.__cause__ = error
+    return made
+
+
+def text_of(error: Exception) -> str:
+    """
+    Return the message of somebody's exception, whose ``__str__`` may fail.
+    """
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - theirs
+        return "(its message cannot be shown)"
+
+
 class JobError(Exception):
     """
     Ends ``train`` or ``serve``; the message states cause and remedy.
@@ -118,8 +141,9 @@ class RequestError(Exception):
 
     def __init__(self, message: str, row: int | None = None, column: str | None = None) -> None:
         super().__init__(message)
-        self.row = row
-        self.column = column
+        # Also of numpy's types, which JSON does not have.
+        self.row = None if row is None else int(row)
+        self.column = None if column is None else str(column)
 
 
 class Malformed(RequestError):

@@ -216,7 +216,7 @@ def test_a_file_beyond_the_memory_is_refused(
     file = tmp_path / "trees.npz"
     with file.open("wb") as stream:
         stream.truncate(3_000_000_000)  # takes no room on the disk
-    with pytest.raises(ValueError, match=r"3,000 MB; expected at most 102 MB in a container of"):
+    with pytest.raises(ValueError, match=r"3,000 MB; expected at most 128 MB in a container of"):
         Trees.load(file)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -147,6 +148,39 @@ def test_blank_lines_at_the_end_are_not_rows(monkeypatch: pytest.MonkeyPatch) ->
     assert read("1,a\n2,b" + "\r\n" * 50, PETS)["weight"].tolist() == [1, 2]
     with pytest.raises(RequestError, match="row 3 is blank"):
         read("1,a\n2,b" + "\n" * 50 + "3,c\n", PETS)
+
+
+def test_blank_lines_of_any_kind_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many line ends a body consists of, one block of them is looked at at a time."""
+    seen = []
+    cut = csv_blocks._cut
+
+    def recorded(text: bytes, *others: Any) -> Any:
+        seen.append(len(text))
+        return cut(text, *others)
+
+    monkeypatch.setattr(csv_blocks, "BLOCK", 100)
+    monkeypatch.setattr(csv_blocks, "_cut", recorded)
+    for ends in ("\r", "\n", "\r\n"):
+        with pytest.raises(Malformed, match="the body is empty"):
+            read(ends * 1000, PETS)
+    assert max(seen) < 110
+
+
+def test_quotes_alone_take_little_memory() -> None:
+    """A row of nothing but quotes is refused with a small multiple of its bytes in memory."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from io import BytesIO\n"
+        "from resource import RUSAGE_SELF, getrusage\n"
+        "from sagemaker_runtime.formats.csv_blocks import blocks\n"
+        "body, before = BytesIO(b'\"' * (20 << 20)), getrusage(RUSAGE_SELF).ru_maxrss\n"
+        "try: list(blocks(body))\n"
+        "except Exception as error: assert 'longer than 16 MB' in str(error), error\n"
+        "print(getrusage(RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    command = [sys.executable, "-c", code, str(CONTAINER)]
+    taken = int(subprocess.check_output(command))  # KiB
+    assert taken < 400 << 10
 
 
 def test_small_bodies_do_without_pyarrow() -> None:

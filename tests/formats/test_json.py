@@ -174,6 +174,12 @@ def test_faults_are_placed_in_the_whole_body(monkeypatch: pytest.MonkeyPatch, op
         ('[{"size": 1, "name": "a", "vector": [1, "2"]}]', "vector is a list in row 1"),
         ('[{"size": 1e999, "name": "a", "vector": []}]', "size is 1e999 in row 1; expected a num"),
         ('[{"size": true, "name": "a", "vector": []}]', "size is true in row 1"),
+        ('{"instances": {"instances": []}}', "has unknown instances"),
+        (
+            '{"size": {"0": 1, "1": 2}, "name": {"1": "a", "0": ""}, "vector": {"0": [], "1": []}}',
+            "the columns differ in their index",
+        ),
+        ('{"size": {"0": 1}, "name": {"7": "a"}, "vector": {"0": []}}', "differ in their index"),
     ],
 )
 def test_what_nobody_reads_is_refused(
@@ -195,6 +201,18 @@ def test_the_last_of_repeated_names_counts(monkeypatch: pytest.MonkeyPatch, size
     row = '{"size": 1, "name": "a", "size": 2, "vector": []}'
     for body, media_type in ((row, JSON), (f"[{row}]", JSON), (row, JSON_LINES)):
         assert read(body, THINGS, media_type)["size"].tolist() == [2]
+
+
+@pytest.mark.parametrize("end", ["}}", "} }\n"])
+def test_one_long_record_may_stand_in_instances(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """{"instances": record} is one row, whatever the size; faults have their place in the body."""
+    body = '\n{"instances":\n{"size": 1, "name": "a", "vector": [1, 2, 3]' + end
+    wanted = plain(read(body))
+    assert wanted == {"size": [1.0], "name": ["a"], "vector": [[1.0, 2.0, 3.0]]}
+    in_pieces(monkeypatch, 40)
+    assert plain(read(body)) == wanted
+    with pytest.raises(Malformed, match="line 3, column 43"):
+        read(body.replace("2, 3", "2, x"))
 
 
 def test_one_list_is_one_value_of_a_list_column() -> None:

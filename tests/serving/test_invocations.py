@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from application import LARGE, LINE, RECORD, client_of
+from application import LARGE, LINE, RECORD, Lines, client_of
 from fake_algorithm import FakeAlgorithm, latitude
 from http_assertions import assert_error
 from rides import INPUT
@@ -192,6 +192,52 @@ def test_broken_predictions_are_500(wrong: list[float]) -> None:
 
     response = client_of(answer).post("/invocations", data=LINE * 3, content_type="text/csv")
     assert_error(response, 500, "internal_error")
+
+
+@pytest.mark.parametrize("body", [LINE, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize(
+    "error",
+    [SystemExit(3), SystemExit(), KeyboardInterrupt(), gevent.GreenletExit(), gevent.Timeout()],
+)
+def test_predict_cannot_end_the_worker(error: BaseException, body: str, lines: Lines) -> None:
+    """What would end a process ends the request: 500 and a line that names it."""
+
+    def answer(columns: Columns) -> Any:
+        if columns["passenger_count"][0] > 6:
+            raise error
+        return latitude(columns)
+
+    client, body = client_of(answer), body.replace(",1\n", ",9\n")
+    response = client.post("/invocations", data=body, content_type="text/csv")
+    assert_error(response, 500, "internal_error")
+    assert f"the algorithm raised {type(error).__name__}" in lines()[1][-1]["traceback"]
+
+
+class Mute(InvalidValue):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "row", "column"),
+    [
+        (InvalidValue("too many", np.int64(7), 5), "too many", 7, "5"),  # type: ignore[arg-type]
+        (Mute("too many"), "(its message cannot be shown)", None, None),
+    ],
+)
+def test_what_predict_refuses_can_always_be_written(
+    error: InvalidValue, message: str, row: int | None, column: str | None
+) -> None:
+    """A row of numpy's types and a message that fails make no 500 of a 422."""
+
+    def answer(columns: Columns) -> Any:
+        if columns["passenger_count"][0] > 6:
+            raise error
+        return latitude(columns)
+
+    body = LINE.replace(",1\n", ",9\n")
+    response = client_of(answer).post("/invocations", data=body, content_type="text/csv")
+    assert_error(response, 422, "invalid_value", message, row, column)
 
 
 class Waiting:

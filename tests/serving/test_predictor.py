@@ -59,6 +59,37 @@ def test_a_model_that_cannot_be_loaded_says_why(caplog: pytest.LogCaptureFixture
     assert caplog.records[0].exc_info
 
 
+class Ending(FakeAlgorithm):
+    def load(self, model_dir: Path) -> Any:
+        raise SystemExit("no model")
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def _fail(error: BaseException) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "reason"),
+    [
+        (Ending(), "the model could not be loaded: AlgorithmError: the algorithm raised SystemEx"),
+        (FakeAlgorithm(lambda columns: _fail(SystemExit(3))),
+         "the self-test failed: AlgorithmError: the algorithm raised SystemExit; expected an Exc"),
+        (FakeAlgorithm(lambda columns: _fail(Mute())),
+         "the self-test failed: Mute: (its message cannot be shown)"),
+    ],
+)  # fmt: skip
+def test_whatever_an_algorithm_raises_is_a_reason(algorithm: FakeAlgorithm, reason: str) -> None:
+    """What would end the process, or has no message, makes the model unhealthy like all else."""
+    predictor = Predictor(algorithm, NOWHERE)
+    assert (predictor.health() or "").startswith(reason)
+    assert (predictor.health() or "").startswith(reason)
+
+
 def test_a_model_that_fails_the_self_test_stays_unhealthy(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -1,5 +1,7 @@
 """Stop of ``serve``: running requests are finished, none is lost. Each test states its scenario."""
 
+import os
+import shutil
 import signal
 import sys
 import time
@@ -13,7 +15,16 @@ import pytest
 from harness import Answer, ServeProcess, wait_until
 from http_assertions import assert_error
 from sagemaker_runtime.errors import ExitCode
-from served import CSV, NGINX, all_gone, children_of, held, start_serve, wait_for_everybody
+from served import (
+    CSV,
+    NGINX,
+    all_gone,
+    children_of,
+    held,
+    master_of,
+    start_serve,
+    wait_for_everybody,
+)
 
 
 def _release(model: Path, request: Future[Answer]) -> Answer:
@@ -73,6 +84,47 @@ def test_running_requests_are_finished(
             wait_until(lambda: not serve.is_listening(), what="new connections are refused")
             assert serve.process.poll() is None
             assert _release(model, request).status == 200
+        assert serve.wait() == ExitCode.OK
+
+
+# Holds up a new worker where its parent's handlers are still its own.
+HELD_UP = """
+import time
+
+_post_fork = post_fork
+
+
+def post_fork(server, worker):
+    while os.path.exists(os.path.join(os.environ["SAGEMAKER_BASE_DIR"], "model", "hold-up")):
+        time.sleep(0.01)
+    _post_fork(server, worker)
+"""
+
+
+def test_a_worker_that_is_just_being_forked_ends_too(program: Path, model: Path) -> None:
+    """
+    1. a worker is killed, its successor is held up before it has handlers for signals
+    2. SIGTERM arrives
+    3. the successor goes on
+    Result: it ends, so serve exits 0 without waiting for the time limit.
+    """
+    program = Path(shutil.copytree(program, model.parent / "program"))
+    with (program / "gunicorn.conf.py").open("a", encoding="utf-8") as configuration:
+        configuration.write(HELD_UP)
+    with start_serve(
+        program, model, nginx=False, allowed=["was killed", "was sent SIGKILL"]
+    ) as serve:
+        serve.wait_for_ping()
+        killed, other = wait_for_everybody(serve, nginx=False)[1:]
+        (model / "hold-up").touch()
+        os.kill(killed, signal.SIGKILL)
+        master = master_of(serve, "gunicorn")
+        wait_until(
+            lambda: len({killed, *children_of(master)}) == 3, what="the worker has a successor"
+        )
+        serve.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: all_gone([other]), what="the other worker has ended")
+        (model / "hold-up").unlink()
         assert serve.wait() == ExitCode.OK
 
 

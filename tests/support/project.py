@@ -5,6 +5,7 @@ Where the project's files are, which algorithm it holds, and program folders wit
 import json
 import os
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -110,6 +111,15 @@ def clone(folder: Path) -> Path:
     ):
         subprocess.run(["git", *command], cwd=folder, check=True)
     return folder
+
+
+def open_parents(folder: Path) -> None:
+    """
+    Let other users pass through the folders above one, which pytest keeps closed.
+    """
+    for parent in folder.parents:
+        if parent.stat().st_uid == os.getuid() and not parent.stat().st_mode & stat.S_IXOTH:
+            parent.chmod(0o711)
 
 
 def assemble(folder: Path, algorithm: str | Path, name: str = "toy") -> Path:

@@ -321,7 +321,7 @@ def test_index_is_refused(project: Project) -> None:
         INDEXING_DOCKER,
         REAL_DOCKER=real,
         PYTHON=sys.executable,
-        TESTS=str(TOP / "tests"),
+        TESTS=str(TOP / "tests/support"),
     )
 
     done = project.run("pushed", "v1")

@@ -37,7 +37,7 @@ NO_NETWORK = ("--network", "none")
 NO_SHARED_MEMORY = ("--tmpfs", "/dev/shm:ro,size=4k")
 SMALL = ("--memory", "512m", "--memory-swap", "512m", "--cpus", "1")
 
-# joblib, below scikit-learn, tells that it will not use several processes; nothing here does.
+# joblib, below scikit-learn, tells that it will not use several processes: nobody asked it to.
 NO_SHARED_MEMORY_NOTE = "joblib will operate in serial mode"
 
 CIRCUMSTANCES = {
@@ -85,7 +85,8 @@ def test_it_serves_under_every_circumstance(image, trained, options):
         except AssertionError:
             return False
 
-    with container(image, "serve", options=(*model_mount(trained.model), *options)) as started:
+    mounted = (*model_mount(trained.model), *options)
+    with container(image, "serve", options=mounted, allow=NO_SHARED_MEMORY_NOTE) as started:
         wait_until(healthy, timeout=60, what="/ping answers 200")
         answer = ask("/invocations", EXAMPLE)
         assert answer.startswith("200 "), answer
@@ -159,8 +160,10 @@ def test_sigterm_loses_no_request(image, trained):
         connection.request("POST", "/invocations", body, {"Content-Type": content_type})
         answer = pool.submit(connection.getresponse)
         assert started.stop() == 0
-        assert answer.result().status == 200
-        assert answer.result().read()
+        with answer.result() as response:
+            assert response.status == 200
+            assert response.read()
+        connection.close()
 
 
 def test_the_size_is_told(image, request):

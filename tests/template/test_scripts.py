@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import pytest
 
 from containers import Job, built, docker
 from harness import wait_until
-from project import ALGORITHM, SAMPLE, TOP, clone, quick, scripts
+from project import ALGORITHM, SAMPLE, TOP, clone, open_parents, quick, scripts
 from sagemaker_runtime.errors import ExitCode
 
 LOCAL = TOP / "local_test"
@@ -144,9 +143,7 @@ def give_to_caller(folder: Path, caller: list[str]) -> None:
     if caller:
         for path in [folder, *folder.rglob("*")]:
             os.chown(path, 4321, 4321)
-        for parent in folder.parents:
-            if parent.stat().st_uid == 0 and not parent.stat().st_mode & stat.S_IXOTH:
-                parent.chmod(0o711)
+        open_parents(folder)
 
 
 @pytest.fixture

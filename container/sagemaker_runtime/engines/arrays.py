@@ -12,9 +12,9 @@ from sagemaker_runtime.resources import memory_mb
 
 # What a model may take of the memory granted: the web server, requests and libraries need some.
 SHARE = 0.5
-# Memory that making a model of its file takes, in multiples of the file: the arrays, their
-# checks, and the copies for the compiled library.
-COPIES = 5
+# Memory that making a model of its file takes, in multiples of the file (3.3 measured): the arrays,
+# their checks, and the copies for the compiled library.
+COPIES = 4
 KINDS = "biufU"  # booleans, numbers and text; an object could only be unpickled
 
 

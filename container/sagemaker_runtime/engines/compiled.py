@@ -7,7 +7,7 @@ import logging
 from functools import cache
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -92,20 +92,27 @@ class Compiled:
         """
         rows, width = features.shape
         scores = np.empty((rows, self._outputs))
-        if not scores.size:
-            return scores
         failed = self._predict(
             self._trees,
-            features.ctypes.data,
+            _address(features),
             width,
             rows,
-            # Half the time of scores.ctypes, which counts for one row.
-            ctypes.byref(ctypes.c_double.from_buffer(scores)),  # type: ignore[arg-type]  # it is one
+            _address(scores),
             _processors() if threads is None else threads,
         )
         if failed:
             raise MemoryError(f"no memory to score {rows} rows")
         return scores
+
+
+def _address(array: np.ndarray) -> Any:
+    """
+    Return where the array lies, for ctypes.
+    """
+    if array.size and array.flags.writeable:
+        # Half the time of array.ctypes: counts for one row.
+        return ctypes.byref(ctypes.c_double.from_buffer(array))  # type: ignore[arg-type]  # it is one
+    return array.ctypes.data
 
 
 @cache

@@ -164,11 +164,12 @@ static void score_groups(const struct trees *trees, const double *features, size
             if (trees->vectors)
                 for (size_t i = 0; i < LANES; i++)
                     add_vector(trees, at[i], total + i * outputs);
-            else {
-                total += trees->output[tree];
+            else if (outputs > 1)
                 for (size_t i = 0; i < LANES; i++)
-                    total[i * outputs] += number[at[i]];
-            }
+                    total[i * outputs + trees->output[tree]] += number[at[i]];
+            else
+                for (size_t i = 0; i < LANES; i++)
+                    total[i] += number[at[i]];
         }
     finish(trees, groups * LANES, out);
 }

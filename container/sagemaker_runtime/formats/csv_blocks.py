@@ -20,7 +20,10 @@ BLOCK = 1 << 20
 LONGEST_ROW = 16 << 20
 
 # A field and what ends it. Not possessive: Python 3.11's quantifiers of that kind have defects.
-_field = re.compile(rb'(?:"[^"]*(?:""[^"]*)*"|[^",\r\n][^,\r\n]*|)(,|\r\n|\n|\r|\Z)').match
+_field_without_quotes = re.compile(rb'(?:"[^"]*"|[^",\r\n][^,\r\n]*|)(,|\r\n|\n|\r|\Z)').match
+# Some of what stands within quotes: each repetition takes memory until the match is found.
+_within_quotes = re.compile(rb'[^"]*(?:""[^"]*){0,1000}').match
+_closing_quote = re.compile(rb'"(,|\r\n|\n|\r|\Z)').match
 
 Quotes = Literal["plain", "literal", "mixed"]
 
@@ -99,6 +102,21 @@ def first_row_end(text: bytes) -> int:
     return 0
 
 
+def _field(text: bytes, at: int) -> re.Match[bytes] | None:
+    """
+    Match the end of the field that begins at ``at``, the first group being what is behind it.
+    """
+    found = _field_without_quotes(text, at)
+    if found or text[at : at + 1] != b'"':
+        return found
+    at += 1
+    while inside := _within_quotes(text, at):
+        at = inside.end()
+        if text[at : at + 2] != b'""':
+            break
+    return _closing_quote(text, at)
+
+
 def lines_in(text: bytes) -> int:
     """
     Count line ends, those in quotes too.
@@ -157,12 +175,15 @@ def _cut(text: bytes, has_ended: bool, line: int, quotes: bool) -> tuple[int, Qu
     if not quotes or b'"' not in text:
         return len(text) if has_ended else _line_end(text, len(text)), "plain"
     codes = np.frombuffer(text, np.uint8)
-    places = np.flatnonzero(codes == _QUOTE)
-    is_opening = _MAY_OPEN[codes[places - 1]] | (places == 0)
+    is_quote = codes == _QUOTE
+    is_end = np.ones(len(codes) + 2, bool)  # before the text, at each place, behind it
+    is_end[1:-1] = _MAY_OPEN[codes]
+    is_opening = is_end[:-2][is_quote]
     if not is_opening.any():
         return len(text) if has_ended else _line_end(text, len(text)), "literal"
-    if not _is_plain(codes, places, is_opening):
+    if not (is_opening[0::2].all() and is_end[2:][is_quote][1::2].all()):
         return len(text) if has_ended else _last_row_end(text), "mixed"
+    places = np.flatnonzero(is_quote)
     if has_ended:
         if len(places) % 2:
             raise _misquoted(line + lines_in(text[: places[-1]]))
@@ -190,12 +211,5 @@ def _line_end(text: bytes, end: int) -> int:
     """
     Return where the last line ends in ``text[:end]``, 0 when none does.
     """
-    at = text.rfind(b"\n", 0, end) + 1
     # A carriage return at the very end may be the first half of one.
-    return at or text.rfind(b"\r", 0, min(end, len(text) - 1)) + 1
-
-
-def _is_plain(codes: np.ndarray, places: np.ndarray, is_opening: np.ndarray) -> bool:
-    closing = places[1::2]
-    behind = codes[closing[closing < len(codes) - 1] + 1]
-    return bool(is_opening[0::2].all() and _MAY_OPEN[behind].all())
+    return 1 + max(text.rfind(b"\n", 0, end), text.rfind(b"\r", 0, min(end, len(text) - 1)))

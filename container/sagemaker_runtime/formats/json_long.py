@@ -4,6 +4,7 @@ Long bodies of JSON, some rows at a time.
 
 import json
 from collections.abc import Iterator
+from hashlib import blake2b
 from typing import IO, Any, NoReturn
 
 import msgspec
@@ -56,14 +57,17 @@ class _Long:
             yield from self._list(at, Rows(self.wanted))
             self._check_end(end_of(self.body, at + 1) + 1)
         elif code == b"{":
-            yield from self._object(at, self._members(at, is_outermost=True))
+            members, end = self._members(at, is_outermost=True)
+            yield from self._object(at, end, members, is_outermost=True)
         else:
             yield from self._at_once(start)
 
-    def _object(self, at: int, members: list[Member]) -> Iterator[Columns]:
+    def _object(
+        self, at: int, end: int, members: list[Member], is_outermost: bool = False
+    ) -> Iterator[Columns]:
         names = [member.name for member in members]
         by_name = {member.name: member for member in members}
-        if INSTANCES in by_name and INSTANCES not in self.wanted.known:
+        if is_outermost and INSTANCES in by_name and INSTANCES not in self.wanted.known:
             json_rows.check_alone(names, INSTANCES, ())
             if len(names) > 1:
                 json_rows.of_content(json_rows.Twice({INSTANCES: []}), self.wanted)
@@ -71,9 +75,10 @@ class _Long:
             if inner.code == b"[":
                 yield from self._list(inner.start, Rows(self.wanted))
             elif inner.code == b"{":
-                yield from self._object(inner.start, self._members(inner.start))
+                within, behind = self._members(inner.start)
+                yield from self._object(inner.start, behind, within)
             else:
-                yield from self._at_once(at)
+                yield from self._at_once(at, end)
             return
         shape = dict.fromkeys(by_name)
         if json_rows.is_split(shape, self.wanted) and by_name["data"].code == b"[":
@@ -84,7 +89,10 @@ class _Long:
         elif self._has_columns(by_name):
             yield from self._columns(by_name)
         else:
-            yield from self._at_once(at)
+            for member in members:  # what is not JSON is told by its place in the whole body
+                if member.code in _CLOSING:
+                    self._drain(member.start)
+            yield from self._at_once(at, end, is_outermost)
 
     def _known(self) -> tuple[Column, ...]:
         return (*self.wanted.columns, *self.wanted.leading)
@@ -99,16 +107,23 @@ class _Long:
             for column, member in known
         )
 
-    def _at_once(self, start: int) -> Iterator[Columns]:
+    def _at_once(
+        self, start: int, end: int | None = None, is_outermost: bool = True
+    ) -> Iterator[Columns]:
         """
-        Read what is one row, or not JSON.
+        Read what is one row, or not JSON, up to ``end`` or that of the body.
         """
         self.body.seek(start)
-        text = self.body.read(LONGEST + 1)
+        text = self.body.read(LONGEST + 1 if end is None else min(end - start, LONGEST + 1))
         if len(text) > LONGEST:
             raise Malformed(f"the row is longer than {LONGEST >> 20} MB; send a list of rows")
         check_utf8(text)
-        columns = either(text, lambda c, convert: json_rows.of_content(c, self.wanted, convert))
+
+        def build(content: Any, convert: json_rows.Convert) -> Columns | None:
+            whole = content if is_outermost else {INSTANCES: content}
+            return json_rows.of_content(whole, self.wanted, convert)
+
+        columns = either(text, build)
         if columns is not None:
             yield columns
 
@@ -169,9 +184,9 @@ class _Long:
             raise Malformed("the JSON is nested too deep; a row is a flat record") from None
         raise AssertionError("a piece that is not JSON reads as JSON")
 
-    def _members(self, at: int, is_outermost: bool = False) -> list[Member]:
+    def _members(self, at: int, is_outermost: bool = False) -> tuple[list[Member], int]:
         """
-        Return the members of the object that opens at ``at``.
+        Return the members of the object that opens at ``at``, and where it ends.
         """
         found = frame(self.body, at)
         check_utf8(found.text)
@@ -192,7 +207,7 @@ class _Long:
         for (name, _), (start, end) in zip(pairs, found.values, strict=False):
             begin, code = first_code(self.body, start)
             members.append(Member(name, begin, end, code))
-        return members
+        return members, found.end
 
     def _drain(self, at: int) -> None:
         """
@@ -240,7 +255,8 @@ class _Long:
             if members[column.name].code not in _CLOSING:
                 value = exactly(self._slice(members[column.name].start, members[column.name].end))
                 raise json_rows.uneven(column.name, value, None, self._length(known, members))
-        sources = {c.name: self._values(c, members[c.name]) for c in known}
+        indexes = {c.name: blake2b() for c in known}
+        sources = {c.name: self._values(c, members[c.name], indexes[c.name]) for c in known}
         ready: dict[str, list[Any]] = {column.name: [] for column in known}
         row = 1
         while True:
@@ -251,6 +267,8 @@ class _Long:
             if count < ROWS_AT_ONCE and len(set(map(len, ready.values()))) > 1:
                 raise self._uneven(known, members)
             if not count:
+                if len({index.digest() for index in indexes.values()}) > 1:
+                    raise json_rows.unlike_indexes()
                 return
             count = min(count, ROWS_AT_ONCE)
             yield {
@@ -276,8 +294,12 @@ class _Long:
         first = next(c for c in known if members[c.name].code in _CLOSING)
         return sum(map(len, self._values(first, members[first.name])))
 
-    def _values(self, column: Column, member: Member) -> Iterator[list[Any]]:
+    def _values(
+        self, column: Column, member: Member, index: blake2b | None = None
+    ) -> Iterator[list[Any]]:
         for text, offset in self._pieces(member.start):
             # The numbers in texts must stay as they are written.
             content = self._content(member.code, text, offset, is_exact=column.kind == "text")
+            if index and isinstance(content, dict):
+                index.update("".join(json.dumps(name) for name in content).encode())
             yield content if isinstance(content, list) else list(content.values())

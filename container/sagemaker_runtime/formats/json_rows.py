@@ -141,6 +141,8 @@ def of_content(content: Any, wanted: Wanted, convert: Convert = convert) -> Colu
         return Rows(wanted, found).columns(rows, 1, convert) if rows else None
     known = [content[name] for name in content if name in wanted.known]
     if known and all(isinstance(values, dict) for values in known):
+        if any(list(values) != list(known[0]) for values in known):
+            raise unlike_indexes()
         return _of_columns({n: _values(v) for n, v in content.items()}, wanted, convert)
     if any(is_list_column(column, content.get(column.name)) for column in _all(wanted)):
         return _of_columns(content, wanted, convert)
@@ -191,6 +193,16 @@ def uneven(column: str, values: Any, length: int | None, count: int) -> InvalidV
     size = f"is {shown(values)}" if length is None else f"has {length} values"
     return InvalidValue(
         f"{column} {size}; expected a list of {count}, as long as the other columns", column=column
+    )
+
+
+def unlike_indexes() -> InvalidValue:
+    """
+    Return what is wrong with columns by index whose rows are not surely the same.
+    """
+    return InvalidValue(
+        "the columns differ in their index; expected the same in each, in the same order, as "
+        "df.to_json() writes it"
     )
 
 

@@ -45,15 +45,13 @@ def _shortened(text: str, limit: int) -> str:
 
 def report(path: Path, error: BaseException) -> ExitCode:
     """
-    Put the reason into the failure file ``path`` and the log; return the exit code.
-
-    The log has a traceback as well, but for a JobError without a cause: its message says it all.
+    Put the traceback into the log and the reason into the failure file ``path``; return the exit
+    code.
     """
     reason, code = _explain(error)
     words = _shortened(reason, 4 * FAILURE_LIMIT).split()
     reason = printable(" ".join(words), FAILURE_LIMIT)
-    if not isinstance(error, JobError) or error.__cause__:
-        print(*_traceback(error), sep="\n", file=sys.stderr)
+    print(*_traceback(error), sep="\n", file=sys.stderr)
     print(f"training failed: {reason}", file=sys.stderr, flush=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
