@@ -126,7 +126,7 @@ def by_names(names: tuple[str, ...], where: str, wanted: Wanted) -> Layout:
     for column in wanted.columns:
         if (times := names.count(column.name)) > 1:
             raise InvalidValue(
-                f"{column.name} stands {times} times in {where}; once is enough",
+                f"{column.name} stands {times} times in {where}; expected it once",
                 column=column.name,
             )
     check_absent(names, where, wanted)

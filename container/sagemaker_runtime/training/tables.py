@@ -219,7 +219,7 @@ class _File:
         return cast(IO[bytes], unpack(self.path, "rb"))
 
     def _refuse(self, what: str) -> NoReturn:
-        raise DataError(f"{self.name}: {what}.")
+        raise DataError(f"{self.name}: {what}.") from None  # whose words it has
 
     def _parquet(self) -> Iterator[Columns]:
         from pyarrow.parquet import ParquetFile  # 50 ms, for CSV in vain
