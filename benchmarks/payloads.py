@@ -17,7 +17,6 @@ TRAINING_ROWS = 50_000
 DISTINCT_ROWS = 50_000
 SMALL_BODIES = 100
 BATCH_ROWS = 10_000
-NUMBERS = slice(1, 6)  # all fields but the time
 
 
 @dataclass(frozen=True)

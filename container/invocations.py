@@ -252,6 +252,6 @@ def _answer_type(accept: str, request_type: str, writes: tuple[str, ...]) -> str
     chosen = wanted.best_match([*preferred, *named])
     if chosen is None:
         raise NotAcceptable(
-            f"Accept is {shown(accept)}; what can be produced is {', '.join(writes)}"
+            f"Accept is {shown(accept)}; expected one of {', '.join(writes)}, or no Accept"
         )
     return chosen

@@ -19,6 +19,8 @@ from sagemaker_runtime.formats.values import convert
 ROWS = 200_000
 # Whole numbers are classes when there are at most this many different ones.
 CLASSES = 10
+# In fewer rows, texts that are all different say little.
+FEWEST_FOR_KEY = 20
 # Characters that are enough for an example.
 EXAMPLE_LENGTH = 60
 # Those that the template's model takes.
@@ -34,13 +36,14 @@ class Refused(Exception):
 @dataclass(frozen=True)
 class Csv:
     """
-    A table: the ``features`` and the ``label`` by their kinds, columns without any value, whether
-    the label is one of few classes, and the text of some first rows.
+    A table: the ``features`` and the ``label`` by their kinds, columns without any value, the names
+    of features that may be keys, whether the label is one of few classes, and some first rows.
     """
 
     features: tuple[Column, ...]
     label: Column
     empty: tuple[Column, ...]
+    keys: tuple[str, ...]
     is_class: bool
     first: list[dict[str, str]]
 
@@ -53,10 +56,12 @@ def read(path: Path, target: str) -> Csv:
     if target not in header:
         raise Refused(f"there is no column {target!r} in {path.name}; it has: {', '.join(header)}")
     columns = {}
-    empty = []
+    empty, keys = [], []
     for name, values in zip(header, zip(*rows, strict=True), strict=True):
         if any(values):
             columns[name] = declare(name, values)
+            if name != target and _may_be_key(columns[name], values):
+                keys.append(name)
         elif name != target:
             empty.append(Column(name, "text", "", optional=True))
     label = columns.pop(target, None)
@@ -76,7 +81,7 @@ def read(path: Path, target: str) -> Csv:
             f"the target {target!r} has one value only, {label.example!r}; nothing to learn"
         )
     first = [dict(zip(header, row, strict=True)) for row in rows[:5]]
-    return Csv(tuple(columns.values()), label, tuple(empty), is_class, first)
+    return Csv(tuple(columns.values()), label, tuple(empty), tuple(keys), is_class, first)
 
 
 def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -89,7 +94,8 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
             header = next(lines, [])
             rows = [row for row in islice(lines, ROWS) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise Refused(f"{path} cannot be read: {error}; expected a CSV file in UTF-8") from error
+        reason = getattr(error, "strerror", None) or error
+        raise Refused(f"{path} cannot be read: {reason}; expected a CSV file in UTF-8") from error
     if not rows:
         raise Refused(f"{path.name} has no rows; expected a header and rows below it")
     if len(header) == 1 and ";" in header[0]:
@@ -117,6 +123,17 @@ def declare(name: str, values: Sequence[str]) -> Column:
     """
     column = column_of(name, values, KINDS)
     return replace(column, example=column.example[:EXAMPLE_LENGTH])
+
+
+def _may_be_key(column: Column, values: Sequence[str]) -> bool:
+    """
+    Tell whether values number the rows, or are texts of which no two are alike.
+    """
+    if len(values) < FEWEST_FOR_KEY or column.optional:
+        return False
+    if column.kind == "number":
+        return bool((np.diff(convert(column, values)) == 1).all())
+    return column.kind == "text" and len(set(values)) == len(values)
 
 
 def _are_classes(numbers: np.ndarray) -> bool:

@@ -169,6 +169,8 @@ def plan(given: argparse.Namespace) -> Plan:
             print(f"  {column.name}: {column.kind}{', with gaps' if column.optional else ''}")
         for column in table.empty:
             print(f"  {column.name}: has no value, is ignored")
+        for key in table.keys:
+            print(f"{key} differs in every row; if it is a key, move it to ignored=(...) of INPUT")
     facts["payload"] = payload.relative_to(TOP)
     files |= {
         CONTAINER / name / "__init__.py": rendering.render(f"{kind}.py.jinja", facts),

@@ -449,7 +449,7 @@ def test_the_wildcard_writes_nothing_that_has_no_name(accept: str) -> None:
     """What Accept does not name as a media type cannot be written."""
     client = client_of(algorithm=FakeAlgorithm(lambda piece: piece, Anything(), Anything()))
     response = client.post("/invocations", data=b"x", headers={"Accept": accept})
-    assert_error(response, 406, "not_acceptable", "what can be produced is application/json, */*")
+    assert_error(response, 406, "not_acceptable", "expected one of application/json, */*")
 
 
 def test_the_answer_is_never_in_a_type_that_only_the_input_has() -> None:

@@ -71,7 +71,7 @@ def project(tmp_path: Path) -> Path:
 def houses(tmp_path: Path) -> Path:
     """A table with numbers, texts, dates, truths and gaps, from which prices follow."""
     chance = random.Random(1)
-    lines = ["size,town,built,garden,postcode,price"]
+    lines = ["id,size,town,built,garden,postcode,price"]
     for row in range(300):
         size = chance.randrange(30, 200)
         town = chance.choice(["Bern", "Basel", '"Rapperswil, Jona"', "Zürich"])
@@ -79,7 +79,7 @@ def houses(tmp_path: Path) -> Path:
         garden = chance.random() < 0.5
         price = 3 * size + 50 * garden + (200 if town == "Bern" else 0) + chance.gauss(0, 5)
         shown = "" if row % 11 == 3 else str(size), "" if row % 13 == 4 else town
-        lines.append(f"{shown[0]},{shown[1]},{built},{garden},0{row % 7:04},{price:.2f}")
+        lines.append(f"{row},{shown[0]},{shown[1]},{built},{garden},0{row % 7:04},{price:.2f}")
     path = tmp_path / "houses.csv"
     path.write_text("\r\n".join([*lines, ""]), encoding="utf-8")  # as Excel writes it
     return path
@@ -133,6 +133,7 @@ def test_a_regression_is_brought(project, houses):
     assert "built: timestamp" in said
     assert "garden: boolean" in said
     assert "postcode: text" in said
+    assert said.count(" differs in every row") == said.count("id differs in every row") == 1
     assert said.split("Next:\n")[1].split("\n")[:3] == [
         "  local_test/try.sh",
         "  ./build.sh houses",
@@ -212,7 +213,7 @@ def test_the_five_steps_by_hand(project):
     [
         (
             "houses --from {houses} --target cost",
-            "it has: size, town, built, garden, postcode, price",
+            "it has: id, size, town, built, garden, postcode, price",
         ),
         ("houses --from {houses} --target built", "is a timestamp"),
         ("houses --from {houses} --target town --task regression", "--task classification"),

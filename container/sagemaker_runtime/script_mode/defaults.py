@@ -45,7 +45,7 @@ def input_fn(content: str | bytes, content_type: str) -> Any:
             "inference.py to read anything else."
         ) from error
     raise UnsupportedMediaType(
-        f"Content-Type is {content_type!r}; what can be read is {CSV}, {JSON}, {NPY}, {NPZ}. "
+        f"Content-Type is {content_type!r}; expected one of {CSV}, {JSON}, {NPY}, {NPZ}. "
         "Write an input_fn in inference.py to read anything else."
     )
 
@@ -72,7 +72,7 @@ def output_fn(prediction: Any, accept: str) -> bytes:
         np.save(file, prediction, allow_pickle=False)
         return file.getvalue()
     raise NotAcceptable(
-        f"Accept is {accept!r}; what can be produced is {JSON}, {CSV}, {NPY}. "
+        f"Accept is {accept!r}; expected one of {JSON}, {CSV}, {NPY}. "
         "Write an output_fn in inference.py to produce anything else."
     )
 
