@@ -181,6 +181,22 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
         worker.cfg.set("workers", 1)
 
 
+def worker_abort(worker: Worker) -> None:
+    """
+    Tell the caller whose request kept the event loop for too long, and have the worker end soon.
+
+    gunicorn would leave the caller's connection open and wait for all who have one, while nobody
+    accepts at the worker's socket.
+    """
+    import gevent
+
+    import threads
+
+    threads.end_worker()
+    if gevent.getcurrent() is not gevent.get_hub():
+        raise threads.too_late(settings.timeout_s)
+
+
 def worker_int(worker: Worker) -> None:
     """
     End a worker at once when serve says so, after the last request.

@@ -5,11 +5,14 @@ that comes piece by piece.
 
 import errno
 import logging
+import os
+import signal
 from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import Any, TypeVar, cast
 
 import gevent
+from gevent.event import AsyncResult
 
 from answers import INTERNAL_ERROR, Call, TimedOut, log
 from sagemaker_runtime.errors import AlgorithmError, RequestError, as_exception
@@ -17,6 +20,12 @@ from sagemaker_runtime.errors import AlgorithmError, RequestError, as_exception
 # Threads for large bodies in a worker: more fight for Python's lock. Three bodies of 45 MB
 # at once took 9 s with one thread, 15 s with two and 20 s with ten, and /ping waited 0.2 to 0.8 s.
 THREADS = 1
+
+# Work whose caller has been told that it took too long may go on for so long; a thread cannot be
+# stopped, only its process.
+OVERTIME_S = 30.0
+# gunicorn's worker looks once a second whether it is to end.
+LEAVE_S = 2.0
 
 Result = TypeVar("Result")
 
@@ -27,7 +36,8 @@ def in_thread(work: Callable[[], Result], timeout_s: float) -> Result:
     """
     Run work in a real thread while this worker goes on answering other requests.
 
-    Raises TimedOut; the thread then still runs until it reads on in the body, which is closed.
+    Raises TimedOut; the thread then still runs until it reads on in the body, which is closed. One
+    that does not end would hold up all later work: then this worker ends, and another comes.
     """
 
     def outcome() -> tuple[Result | None, Exception | None]:
@@ -37,17 +47,53 @@ def in_thread(work: Callable[[], Result], timeout_s: float) -> Result:
         except BaseException as error:  # noqa: BLE001 - raised again below
             return None, as_exception(error)
 
-    late = TimedOut(
-        f"no answer within {timeout_s} s; send fewer rows at a time, or set MODEL_SERVER_TIMEOUT "
-        "to more seconds"
-    )
+    late = too_late(timeout_s)
     pool = gevent.get_hub().threadpool
     pool.maxsize = THREADS
-    with gevent.Timeout(timeout_s, late):
-        result, error = pool.spawn(outcome).get()
+    task = None
+    try:
+        with gevent.Timeout(timeout_s, late):
+            task = pool.spawn(outcome)
+            result, error = task.get()
+    except TimedOut:
+        if task is not None:
+            gevent.spawn(_end_worker_unless_done, task, timeout_s)
+        raise
     if error is not None:
         raise error
     return cast(Result, result)
+
+
+def too_late(timeout_s: float) -> TimedOut:
+    """
+    Return the error for an answer that took longer than that.
+    """
+    return TimedOut(
+        f"no answer within {timeout_s:g} s; send fewer rows at a time, or set MODEL_SERVER_TIMEOUT "
+        "to more seconds"
+    )
+
+
+def end_worker() -> None:
+    """
+    End this process, for which gunicorn starts another: let nobody in any more, and give answers
+    that are being sent a moment.
+    """
+    os.kill(os.getpid(), signal.SIGTERM)
+    gevent.get_hub().loop.update_now()  # it may have stood still for long
+    gevent.spawn_later(LEAVE_S, os._exit, 1)
+
+
+def _end_worker_unless_done(task: AsyncResult, timeout_s: float) -> None:
+    task.wait(OVERTIME_S)
+    if not task.ready():
+        logger.error(
+            "a prediction still runs %g s after its time limit of %g s, and would hold up all "
+            "others: this worker ends, another takes its place",
+            OVERTIME_S,
+            timeout_s,
+        )
+        end_worker()
 
 
 class Stream:

@@ -142,3 +142,15 @@ def test_only_arrays_without_objects_are_written() -> None:
     assert read(Npy().write([], NPY)).shape == (0,)
     with pytest.raises(AlgorithmError, match=r"shape \(3,\) for 2 rows; expected one prediction"):
         Npy().write([(np.ones(3), 2)], NPY)
+
+
+def test_what_is_masked_is_not_shown() -> None:
+    """Masked numbers are NaN; types without it are refused, since the file would show the rest."""
+    floats = np.ma.array([1.5, 2.5], mask=[False, True])
+    assert np.isnan(read(Npy().write([(floats, 2)], NPY))).tolist() == [False, True]
+    whole = np.ma.array([1, 2])
+    assert read(Npy().write([(whole, 2)], NPY)).tolist() == [1, 2]
+    with pytest.raises(
+        AlgorithmError, match="masked array of type int64, whose mask would be lost"
+    ):
+        Npy().write([(np.ma.array([1, 2], mask=[False, True]), 2)], NPY)

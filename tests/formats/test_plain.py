@@ -93,6 +93,11 @@ def test_json_writes_arrays_and_no_infinity() -> None:
         "series": [1, 2],
         "3": [None, None],
     }
+    masked = np.ma.array([1.5, 2.5], mask=[False, True])
+    assert json.loads(write(Json(), {"a": masked})) == {"a": [1.5, None]}
+    for bad in (np.array([np.inf, "a"], "object"), pd.Series([np.inf, "a"])):
+        with pytest.raises(AlgorithmError, match="predict returned infinity"):
+            write(Json(), {"a": bad})
     for bad in (float("inf"), [np.float32("-inf")], {"a": [np.array([1, np.inf])]}, (np.inf,)):
         with pytest.raises(
             AlgorithmError, match="predict returned infinity, which JSON cannot hold"

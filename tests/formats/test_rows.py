@@ -254,6 +254,8 @@ ALLOWED = r"; expected one prediction( named .*)? per row, in order: an array of
         ({}, (), "no columns"),
         ({"a": [1, 2], "b": [1]}, (), r"columns of different lengths \(a: 2, b: 1\)"),
         ({"a": "xy"}, (), "a value of type str"),
+        ({1: [1, 2], "1": [3, 4]}, (), r"names that are the same as texts \(1, 1\)"),
+        (pd.DataFrame([[1, 2], [3, 4]], columns=[1, "1"]), (), "names that are the same as texts"),
         ({"a": 1}, (), "a value of type int"),
         (pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]), (), "two columns of one name"),
         ({"a": [1, 2], "c": [1, 2]}, ("a", "b"), "the names a, c"),
@@ -275,6 +277,25 @@ def test_what_is_not_a_prediction_per_row_is_refused(
     assert len(str(info.value)) < 400
     if names:
         assert f"named {', '.join(names)} per row" in str(info.value)
+
+
+@pytest.mark.parametrize("rare", [2**70, "\ud800"])
+def test_nothing_is_null_beside_rare_values(rare: Any) -> None:
+    """Values that another writer has to write change nothing in the rest of their row."""
+    rows = [{"a": rare, "b": None}, {"a": rare, "b": 1.0}]
+    for nothing in (np.array([NAN, 1.0]), [NAN, 1.0], [None, 1.0]):
+        _, whole, lines = written({"a": [rare] * 2, "b": nothing})
+        assert json.loads(whole, parse_constant=pytest.fail) == {"predictions": rows}
+        assert [json.loads(x, parse_constant=pytest.fail) for x in lines.splitlines()] == rows
+
+
+def test_rows_have_as_many_values_throughout() -> None:
+    """Arrays of different widths for two parts of a body make no table."""
+    with pytest.raises(
+        AlgorithmError, match=r"another number of values .*\(2,\), \(3,\)\); expected"
+    ):
+        Rows().write([(np.ones((2, 3)), 2), (np.ones((1, 2)), 1)], CSV)
+    assert Rows().write([(np.ones((1, 2)), 1), ([[3]], 1)], CSV) == b"1.0,1.0\n3\n"
 
 
 def test_names_must_be_the_same_throughout() -> None:

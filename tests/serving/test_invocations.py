@@ -290,6 +290,35 @@ def test_a_prediction_that_takes_too_long_is_504() -> None:
     assert "MODEL_SERVER_TIMEOUT" in response.get_json()["error"]["message"]
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_work_that_does_not_end_ends_its_worker(
+    ends: bool, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """
+    1. a prediction takes too long, which its caller hears  2. it ends a moment later, or does not
+    Result: in the second case the worker is replaced, since its one thread is taken.
+    """
+    ended: list[bool] = []
+    monkeypatch.setattr("threads.end_worker", lambda: ended.append(True))
+    monkeypatch.setattr("threads.OVERTIME_S", 0.2)
+    waiting = Waiting()
+    client = client_of(waiting, timeout_s=0.05)
+    try:
+        response = client.post("/invocations", data=LARGE, content_type="text/csv")
+        assert_error(response, 504, "timeout")
+        if ends:
+            waiting.release.set()
+            gevent.wait(timeout=10)  # until nobody waits any more
+        with gevent.Timeout(10):
+            while not ends and not ended:
+                gevent.sleep(0.001)  # lets the other greenlet run
+    finally:
+        waiting.release.set()
+    assert ended == [True] * (not ends)
+    told = [line for line in lines()[1] if "another takes its place" in line["message"]]
+    assert len(told) == len(ended)
+
+
 @pytest.mark.parametrize("slow", [False, True])
 def test_a_slow_model_leaves_the_event_loop_free(slow: bool) -> None:
     """Small bodies are scored by the serving thread, unless one row takes the model long."""

@@ -11,7 +11,16 @@ import pytest
 from harness import wait_until
 from http_assertions import assert_error
 from sagemaker_runtime.errors import ExitCode
-from served import all_gone, children_of, held, master_of, start_serve, wait_for_everybody
+from served import (
+    CSV,
+    NGINX,
+    all_gone,
+    children_of,
+    held,
+    master_of,
+    start_serve,
+    wait_for_everybody,
+)
 
 # The worker that held a request is killed with it.
 KILLED = "Perhaps out of memory|worker [0-9]+ was killed|worker_failed"
@@ -45,6 +54,27 @@ def _answer_at(path: Path) -> str:
         client.connect(str(path))
         client.sendall(b"GET /ping HTTP/1.0\r\n\r\n")
         return client.makefile().readline()
+
+
+@NGINX
+def test_a_request_that_holds_up_its_worker(nginx: bool, program: Path, model: Path) -> None:
+    """
+    1. a small body keeps the only worker's event loop for longer than the time limit
+    Result: its caller hears so at once, and the next one is answered by another worker.
+    """
+    with start_serve(
+        program,
+        model,
+        nginx=nginx,
+        workers=1,
+        MODEL_SERVER_TIMEOUT="5",
+        allowed=["WORKER TIMEOUT", '"error": "timeout"', "exited with code 1", "worker_failed"],
+    ) as serve:
+        serve.wait_for_ping()
+        answer = serve.call("/invocations", b"1\n", headers=CSV, timeout=12)
+        assert_error(answer, 504, "timeout", "no answer within 5 s")
+        wait_until(lambda: len(serve.log("Booting worker")) == 2, what="there is another worker")
+        assert serve.call("/invocations", b"0\n", headers=CSV).status == 200
 
 
 @pytest.mark.needs("nginx")

@@ -138,7 +138,7 @@ def predict(model, columns):
         ("list of dicts", ExitCode.BAD_MODEL, "the self-test failed: AlgorithmError"),
         ("class of main", ExitCode.BAD_MODEL, "Can't get attribute 'Scaler'"),
         ("crash", ExitCode.BAD_MODEL, "was killed, most likely for lack of memory"),
-        ("exit", ExitCode.BAD_MODEL, "ended with exit code 0 before it answered"),
+        ("exit", ExitCode.BAD_MODEL, "the algorithm raised SystemExit"),
     ],
 )
 def test_a_model_that_cannot_be_served_is_not_published(tmp_path, how, code, words):

@@ -49,7 +49,7 @@ class Npy(Whole):
         """
         arrays = []
         for value, rows in predictions:
-            array = np.asarray(value)
+            array = np.asarray(_unmasked(value))
             if rows is not None and (array.ndim == 0 or len(array) != rows):
                 raise AlgorithmError(
                     f"predict returned an array of shape {array.shape} for {rows} rows; expected "
@@ -57,6 +57,20 @@ class Npy(Whole):
                 )
             arrays.append(array)
         return _write(arrays[0] if len(arrays) == 1 else np.concatenate(arrays or [np.empty(0)]))
+
+
+def _unmasked(value: Any) -> Any:
+    """
+    Return a masked array with NaN where it is masked: numpy's files have no masks.
+    """
+    if not np.ma.is_masked(value):
+        return value
+    if value.dtype.kind != "f":
+        raise AlgorithmError(
+            f"predict returned a masked array of type {value.dtype}, whose mask would be lost; "
+            "expected values of type float, which have NaN, or none that are masked"
+        )
+    return value.filled(np.nan)
 
 
 def _write(array: np.ndarray) -> bytes:

@@ -278,6 +278,8 @@ def _default(value: Any) -> Any:
     """
     Return what orjson does not know as what it does: a view, a Series, a tensor.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        return value.tolist()  # None where asarray would show what is masked
     if hasattr(value, "__array__"):
         return np.asarray(value).tolist()
     raise TypeError(f"a value of type {type(value).__name__}")
@@ -292,5 +294,7 @@ def _holds_infinity(value: Any) -> bool:
         return any(map(_holds_infinity, value))
     if hasattr(value, "__array__"):
         array = np.asarray(value)
+        if array.dtype.kind == "O":
+            return _holds_infinity(array.tolist())
         return bool(np.isinf(array).any()) if array.dtype.kind == "f" else False
     return False

@@ -91,6 +91,8 @@ def _block(prediction: Any, names: Sequence[str]) -> Block:
 
 def _columns(given: Mapping[Any, Any], names: Sequence[str]) -> dict[str, Column]:
     columns = {str(name): values for name, values in given.items()}
+    if len(columns) < len(given):
+        raise Unfit(f"names that are the same as texts ({_listed(given)})")
     if not columns or (names and columns.keys() != set(names)):
         raise Unfit(f"the names {_listed(columns)}" if columns else "no columns")
     block = {name: _column(columns[name]) for name in names or columns}

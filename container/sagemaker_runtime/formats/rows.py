@@ -5,6 +5,7 @@ Answers with one prediction per row, as CSV, JSON or JSON Lines.
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,13 @@ class Rows:
                     "predict returned other names for one part of a body than for another; name "
                     'them once, in OUTPUT = Rows("label", "probability")'
                 )
+            shapes = {block.shape[1:] for block in blocks if isinstance(block, np.ndarray)}
+            if len(shapes) > 1:
+                raise AlgorithmError(
+                    "predict returned another number of values per row for one part of a body than "
+                    f"for another ({', '.join(map(str, sorted(shapes)))}); expected the same for "
+                    "all rows, or a list for each row"
+                )
         return _WRITERS[MEDIA_TYPES[media_type]]([block for block in blocks if length(block)])
 
 
@@ -62,7 +70,18 @@ def _dumps(value: Any) -> bytes:
         return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     except orjson.JSONEncodeError:
         # Integers above 64 bits, half a surrogate pair, numpy's rarer types.
-        return json.dumps(value, default=_plain, separators=(",", ":")).encode()
+        return json.dumps(_without_nan(value), default=_plain, separators=(",", ":")).encode()
+
+
+def _without_nan(value: Any) -> Any:
+    """
+    Return a value with None for NaN, as orjson writes it and the json module does not.
+    """
+    if isinstance(value, dict):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and isnan(value) else value
 
 
 def _plain(value: Any) -> Any:
