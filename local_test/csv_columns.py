@@ -59,7 +59,8 @@ def read(path: Path, target: str) -> Csv:
     empty, keys = [], []
     for name, values in zip(header, zip(*rows, strict=True), strict=True):
         if any(values):
-            columns[name] = declare(name, values)
+            column = column_of(name, values, KINDS)
+            columns[name] = replace(column, example=column.example[:EXAMPLE_LENGTH])
             if name != target and _may_be_key(columns[name], values):
                 keys.append(name)
         elif name != target:
@@ -115,14 +116,6 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
                 "the header has"
             )
     return header, rows
-
-
-def declare(name: str, values: Sequence[str]) -> Column:
-    """
-    Return the declaration that a column's values ask for.
-    """
-    column = column_of(name, values, KINDS)
-    return replace(column, example=column.example[:EXAMPLE_LENGTH])
 
 
 def _may_be_key(column: Column, values: Sequence[str]) -> bool:
