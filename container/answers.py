@@ -59,6 +59,15 @@ class TimedOut(RequestError):
     code = "timeout"
 
 
+class NotArrived(RequestError):
+    """
+    The body stopped coming.
+    """
+
+    status = 408
+    code = "request_timeout"
+
+
 class Call:
     """
     A request that knows when it began and by which id the caller and the log will find it.

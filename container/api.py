@@ -2,6 +2,8 @@
 The Flask application: the control routes, and the middleware that answers invocations before it.
 """
 
+from io import BytesIO
+
 import flask
 from flask import Flask, Response, request
 
@@ -38,6 +40,9 @@ def create_app(predictor: Predictor, settings: Settings) -> Flask:
 
     @app.post("/invocations", provide_automatic_options=False)
     def invocations() -> Response:
+        # What a hook has read by get_data or get_json is read again.
+        if (body := getattr(request, "_cached_data", None)) is not None:
+            request.environ["wsgi.input"] = BytesIO(body)
         return _response(middleware.invoke(_call()))
 
     @app.errorhandler(Exception)

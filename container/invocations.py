@@ -12,12 +12,13 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import gevent
+from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.http import parse_accept_header, parse_options_header
 from werkzeug.wsgi import get_content_length, get_input_stream
 
-from answers import Answer, Call, ModelUnavailable, complete, headers, log, refusal
+from answers import Answer, Call, ModelUnavailable, NotArrived, complete, headers, log, refusal
 from predictor import Predictor
 from sagemaker_runtime.algorithm import ANY, usual
 from sagemaker_runtime.errors import (
@@ -39,6 +40,10 @@ LARGE_BODY_BYTES = 64 * 1024
 
 # Bodies above this wait on disk and are read in pieces; 10,000 rows of JSON stay below.
 IN_MEMORY_BYTES = 2 * 1024 * 1024
+
+# Where there is no nginx, a caller who sends no more of a body is given up after this time: before
+# serve is, which waits for 25 s when it is told to end. As in nginx.conf.
+BODY_TIMEOUT_S = 20.0
 
 # A model that needs longer than this for one row never runs on the event loop.
 SLOW_MODEL_SECONDS = 0.005
@@ -86,6 +91,8 @@ class Invocations:
             return self._flask(environ, start_response)
         try:
             answer = self.invoke(call)
+        except ParseException:  # gunicorn's to answer: it then closes the connection
+            raise
         except Exception as error:  # noqa: BLE001 - each is answered and logged
             answer = refusal(call, error)
         return answer.send(start_response)
@@ -131,16 +138,23 @@ class Invocations:
         Copy the request's body of ``size`` bytes, None when not known, to a file, go to its start
         and return its length in bytes.
         """
+        late = NotArrived(f"nothing of the body came for {BODY_TIMEOUT_S:g} s; send all of it")
         if size is not None and size <= LARGE_BODY_BYTES:
             # Not by way of get_input_stream, whose checks take longer than the reading.
-            if body.write(call.environ["wsgi.input"].read(size)) < size:
+            with gevent.Timeout(BODY_TIMEOUT_S, late):
+                content = call.environ["wsgi.input"].read(size)
+            if body.write(content) < size:
                 raise ClientDisconnected()
         else:
             most = self._max_payload_mb * 1024**2
             try:
                 stream = get_input_stream(call.environ, max_content_length=most)
                 # Not until the stream ends: werkzeug takes a read at the limit for a body above it.
-                while body.tell() != size and (piece := stream.read(LARGE_BODY_BYTES)):
+                while body.tell() != size:
+                    with gevent.Timeout(BODY_TIMEOUT_S, late):
+                        piece = stream.read(LARGE_BODY_BYTES)
+                    if not piece:
+                        break
                     body.write(piece)
                     gevent.sleep(0)  # a body that comes as fast as it is read would let nobody run
             except RequestEntityTooLarge:

@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import TestResponse
 
 from answers import CALL
-from application import LINE, Lines, client_of
+from application import LARGE, LINE, Lines, client_of
 from fake_algorithm import FakeAlgorithm
 from http_assertions import assert_error
 from sagemaker_runtime.errors import InvalidValue, ModelError
@@ -95,6 +95,17 @@ def test_each_kind_of_hook_is_called_and_its_price_logged_once(
         "by way of Flask so that they see it, which takes about 0.1 ms more for each request"
     ]
     assert err == []
+
+
+@pytest.mark.parametrize("line", [LINE, LARGE], ids=["small", "large"])
+def test_a_hook_may_read_the_body(client: FlaskClient, line: str) -> None:
+    """What request.get_data() has read is predicted all the same."""
+    read: list[int] = []
+    client.application.before_request(lambda: read.append(len(request.get_data())))
+    response = client.post("/invocations", data=line, content_type="text/csv")
+    assert response.status_code == 200
+    assert response.data.count(b"\n") == line.count("\n")
+    assert read == [len(line)]
 
 
 def test_signals_of_flask_are_hooks_too(client: FlaskClient) -> None:

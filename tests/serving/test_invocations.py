@@ -182,6 +182,31 @@ def test_a_body_over_the_limit_is_413(client: FlaskClient) -> None:
     assert client.post("/invocations", data=fits, content_type="text/csv").status_code == 200
 
 
+class Stalled:
+    """A body of which nothing comes."""
+
+    def read(self, size: int = -1) -> bytes:
+        gevent.sleep(10)
+        return b""
+
+    readline = readlines = __iter__ = read
+
+
+@pytest.mark.parametrize("size", [10, 1000_000])
+def test_a_body_that_does_not_come_is_408(
+    size: int, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller who has stopped sending holds up neither a connection nor the end of serve."""
+    monkeypatch.setattr("invocations.BODY_TIMEOUT_S", 0.05)
+    response = client.post(
+        "/invocations",
+        content_type="text/csv",
+        content_length=size,
+        environ_overrides={"wsgi.input": Stalled()},
+    )
+    assert_error(response, 408, "request_timeout", "nothing of the body came for 0.05 s")
+
+
 @pytest.mark.parametrize("wrong", [[1.0, 2.0, float("inf")], [1.0, 2.0, 3.0, 4.0]])
 def test_broken_predictions_are_500(wrong: list[float]) -> None:
     """Infinity or a wrong number of predictions never reaches the caller as an answer."""

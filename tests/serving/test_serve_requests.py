@@ -124,6 +124,7 @@ REFUSED = (
     (f"GET /{'a' * 12_000} HTTP/1.1", "", 414, "uri_too_long"),
     ("GET /ping HTTP/1.1", f"X-Long: {'a' * 20_000}\r\n", 431, "headers_too_large"),
     ("POST /invocations HTTP/1.1", "Transfer-Encoding: nonsense\r\n", 501, "not_implemented"),
+    ("POST /invocations HTTP/1.1", "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "bad_request"),
     ("GET /ping HTTP/3.1", "", 505, "http_version_not_supported"),
     ("TRACE /ping HTTP/1.1", "", 405, "method_not_allowed"),
 )
