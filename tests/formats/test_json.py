@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from rides import INPUT
 from sagemaker_runtime.algorithm import Column, Columns, Table
 from sagemaker_runtime.errors import InvalidValue, Malformed, RequestError
-from sagemaker_runtime.formats import csv_blocks, json_long, json_pieces
+from sagemaker_runtime.formats import csv_blocks, json_columns, json_pieces
 from sagemaker_runtime.formats import json as json_rows
 from sagemaker_runtime.formats.columns import join
 from sagemaker_runtime.formats.media_types import JSON, JSON_LINES
@@ -53,7 +53,7 @@ def plain(columns: Columns) -> dict[str, list[object]]:
 def in_pieces(patch: pytest.MonkeyPatch, size: int) -> None:
     patch.setattr(json_rows, "WHOLE", 0)
     patch.setattr(json_pieces, "PIECE", size)
-    patch.setattr(json_long, "ROWS_AT_ONCE", 3)
+    patch.setattr(json_columns, "ROWS_AT_ONCE", 3)
     patch.setattr(csv_blocks, "BLOCK", size)
 
 
