@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rides import INPUT
+from sagemaker_runtime import parallel
 from sagemaker_runtime.algorithm import Column, Table, TrainingJob
 from sagemaker_runtime.errors import AlgorithmError, DataError
 from sagemaker_runtime.formats.columns import join
@@ -451,3 +452,24 @@ def test_a_job_reads_the_rows_of_its_table(channel, tmp_path):
         job.rows("validation")
     with pytest.raises(AlgorithmError, match=r"INPUT is str; read the files below job\.channel"):
         replace(job, input="text").rows("training")
+
+
+def test_a_small_file_is_read_without_threads(channel, monkeypatch):
+    """Of many small files each is read at once: a pool of threads would take longer than it."""
+
+    def refused(threads):
+        raise AssertionError("a pool of threads was made")
+
+    monkeypatch.setattr(parallel, "ThreadPoolExecutor", refused)
+    put(channel, HEADER, ROW, name="a.csv")
+    put(channel, HEADER, ROW, name="b.csv.gz")
+    assert len(read(channel)["fare_amount"]) == 2
+
+
+def test_a_parquet_file_without_rows_may_have_any_columns(channel, capsys):
+    """pandas writes an empty frame without columns, or with those of type null."""
+    put(channel, HEADER, ROW, name="a.csv")
+    pq.write_table(pa.table({}), channel / "b.parquet")
+    pq.write_table(table().slice(0, 0).select([0]), channel / "c.parquet")
+    assert len(read(channel)["fare_amount"]) == 1
+    assert "training/b.parquet holds no rows: passed over" in capsys.readouterr().out

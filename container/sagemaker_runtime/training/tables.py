@@ -227,6 +227,8 @@ class _File:
         wanted, done = self.channel.wanted, 0
         try:
             with ParquetFile(self.path) as file:
+                if not file.metadata.num_rows:
+                    return
                 schema = file.schema_arrow
                 layout.by_names(tuple(schema.names), "the file", wanted)
                 for column in wanted.columns:
