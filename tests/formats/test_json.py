@@ -230,6 +230,13 @@ def test_numbers_in_a_text_column_stay_as_written() -> None:
         assert set(read(body, THINGS, media_type)["name"]) == {"1.50"}
 
 
+def test_short_numbers_share_their_memory() -> None:
+    """A list of millions of them is held while a body is refused: 2 bytes each, not 60."""
+    first, second, negative = json_rows.exactly("[7, 7, -0]")
+    assert first is second
+    assert (first, negative) == ("7", "0")
+
+
 def test_dense_rows_are_read_in_order() -> None:
     """AWS's {"features": [...]} is a row in the table's order, in JSON and in JSON Lines."""
     for body, media_type in (

@@ -229,8 +229,12 @@ def _convert(column: Column, each: Sequence[Any], row: int) -> np.ndarray:
     return values.convert(column, each, row)
 
 
+# A Number takes 60 bytes: long lists of short ones, two bytes each in the text, are shared.
+_SHORT = {str(number): Number(number) for number in range(-99, 1000)} | {"-0": Number("0")}
+
+
 def _integer(text: str) -> Number:
-    return Number("0" if text == "-0" else text)
+    return _SHORT.get(text) or Number(text)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
