@@ -410,6 +410,12 @@ def fitted(kind: Any, **parameters: Any) -> Any:
             lambda: fitted(xgboost.XGBClassifier, objective="binary:logitraw"),
             "gives scores, not probabilities",
         ),
+        (
+            lambda: lightgbm.LGBMClassifier(verbose=-1).fit(
+                rows_of(1, missing=0), [0] * len(rows_of(1, missing=0))
+            ),
+            "seen one class only",
+        ),
     ],
 )
 def test_a_model_that_cannot_be_repeated_is_refused_with_the_reason(make: Any, reason: str) -> None:

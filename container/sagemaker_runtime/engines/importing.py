@@ -128,6 +128,8 @@ def _from_treelite(model: treelite.Model, classes: Any, zero: float = 0.0) -> Tr
     outputs = int(lengths.sum())
     if classes is not None and link not in PROBABILITIES:
         raise ValueError("its objective gives scores, not probabilities; use its Booster")
+    if classes is not None and len(classes) < 2:
+        raise ValueError("it has seen one class only; train it with rows of two or more")
     vector = int(np.prod(field("leaf_vector_shape")))
     if vector not in (1, outputs) or (targets > 1 and (lengths != 1).any()):
         raise ValueError("its targets have several classes each")
