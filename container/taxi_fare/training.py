@@ -194,7 +194,7 @@ def _fingerprint(channels: Mapping[str, Path]) -> str:
     total = hashlib.sha256()
     for name, folder in sorted(channels.items()):
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            total.update(f"{name}/{file.relative_to(folder)}".encode())
+            total.update(os.fsencode(f"{name}/{file.relative_to(folder)}"))
             with file.open("rb") as stream:
                 total.update(hashlib.file_digest(stream, "sha256").digest())
     return total.hexdigest()
