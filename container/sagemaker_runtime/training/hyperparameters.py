@@ -111,6 +111,8 @@ def _typed(parameter: Hyperparameter, raw: Any) -> Value:
     try:
         if isinstance(parameter.default, bool):
             value = TRUTHS[text.lower()]
+        elif not isinstance(parameter.default, str) and ("_" in text or not text.isascii()):
+            raise ValueError  # "1_000" and digits of other alphabets, as in data
         elif isinstance(parameter.default, int):
             value = int(text) if text.lstrip("+-").isdigit() else _whole(float(text))
         elif isinstance(parameter.default, float):
