@@ -2,6 +2,7 @@
 CSV in blocks: quotes, headers, separators, and what is said of them.
 """
 
+import re
 import subprocess
 import sys
 from io import BytesIO
@@ -181,6 +182,16 @@ def test_quotes_alone_take_little_memory() -> None:
     command = [sys.executable, "-c", code, str(CONTAINER)]
     taken = int(subprocess.check_output(command))  # KiB
     assert taken < 400 << 10
+
+
+@pytest.mark.parametrize("text", ["0x10", "0001393330620000", "+5", "1e3"])
+@pytest.mark.parametrize("rows", [1, 9_000])
+def test_milliseconds_are_few_decimal_digits(text: str, rows: int) -> None:
+    """What else Arrow takes for an integer is refused in bodies of any size."""
+    table = Table(Column("sent", "timestamp", "2014-02-25", unit="ms"))
+    assert read("sent\n" + "-1\n" * rows, table)["sent"][0].item().year == 1969
+    with pytest.raises(RequestError, match=f"sent is '{re.escape(text)}' in row 1"):
+        read("sent\n" + f"{text}\n" * rows, table)
 
 
 def test_small_bodies_do_without_pyarrow() -> None:

@@ -28,6 +28,7 @@ NAT = np.datetime64("NaT", "s").astype(np.int64).item()
 # A wall-clock time, then a fraction and a zone, which are ignored.
 TAIL = r"(\.\d+)?( ?(UTC|Z|[+-]\d\d(:?\d\d)?))?$"
 DATE = r"^\d{4}-\d\d-\d\d$"
+DIGITS = r"^-?\d{1,15}$"
 TIMESTAMP = rf"^(\d{{4}}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?){TAIL}"
 SHORTEST = len("2014-02-25")
 TO_SECONDS = len("2014-02-25 12:17:00")
@@ -183,7 +184,8 @@ def _times_of_texts(column: Column, texts: pa.Array) -> pa.Array:
         seconds = _uniform(texts)
         return _any(texts) if seconds is None else seconds
     except pa.ArrowInvalid:
-        if column.unit != "ms":
+        # Arrow's integers may also be hexadecimal.
+        if column.unit != "ms" or pc.all(pc.match_substring_regex(texts, DIGITS)).as_py() is False:
             raise
         return _since_1970(texts.cast(pa.int64()))
 
