@@ -50,11 +50,7 @@ def test_strings_and_strings_within_strings_are_typed(name, raw, value):
         ("rounds", "1_0", ["rounds", "'1_0'", "whole number"]),
         ("rounds", "\u0663", ["rounds", "'\u0663'", "whole number"]),
         ("rate", "0.1_5", ["rate", "'0.1_5'", "a number"]),
-<<<<<<< HEAD
         ("rounds", "1001", ["rounds", "from 1 to 1000"]),
-=======
-        ("rounds", "1001", ["rounds", "up to 1000"]),
->>>>>>> review2
         ("rate", "nan", ["rate", "'nan'", "a number"]),
         ("rate", "inf", ["rate", "'inf'", "a number"]),
         ("shuffle", "maybe", ["shuffle", "'maybe'", "true or false"]),
