@@ -14,11 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sagemaker_runtime.formats.schema import Column
+from sagemaker_runtime.formats.timestamps import EARLIEST_MS, LATEST_MS
 from sagemaker_runtime.formats.values import (
     BLANKS,
     BOOLEANS,
-    EARLIEST_MS,
-    LATEST_MS,
     MISSING,
     dtype_of,
 )

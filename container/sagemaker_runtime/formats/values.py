@@ -16,7 +16,6 @@ optional column.
 """
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from itertools import product
 from math import isfinite, nan
@@ -28,6 +27,7 @@ import numpy as np
 from sagemaker_runtime.errors import InvalidValue
 from sagemaker_runtime.formats.messages import Number, rule_of, shown
 from sagemaker_runtime.formats.schema import Column, Columns
+from sagemaker_runtime.formats.timestamps import TIMESTAMP, moment, moments
 
 if TYPE_CHECKING:
     from sagemaker_runtime.formats.table import Table
@@ -56,16 +56,6 @@ BOOLEANS: dict[object, float] = {
 MANY = 50
 
 BLANKS = " \t\r\n\v\f"
-
-# A zone or a fraction stands behind a time of day only.
-_TIMESTAMP = re.compile(
-    r"(\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?)"
-    r"(?:(?<=:\d\d)(?:\.\d+)?(?: ?(?:UTC|Z|[+-]\d\d(?::?\d\d)?))?)?",
-    re.ASCII,
-)
-_DIGITS = re.compile(r"-?\d{1,15}", re.ASCII)
-# Of the years 1 and 9999, which are what timestamps in text can say.
-EARLIEST_MS, LATEST_MS = -62_135_596_800_000, 253_402_300_799_999
 
 _decode_numbers = msgspec.json.Decoder(list[float | None]).decode
 _NUMBER_TYPES = {int, float, str, Number, type(None)}
@@ -214,10 +204,10 @@ def _truth(value: object) -> float:
 
 
 def _timestamps(column: Column, values: Sequence[object]) -> np.ndarray:
-    match = _TIMESTAMP.fullmatch
+    match = TIMESTAMP.fullmatch
     try:
-        if len(values) > MANY and (uniform := _uniform(values)) is not None:
-            return uniform
+        if len(values) > MANY and (alike := moments(values)) is not None:
+            return alike
         # A value that does not match has no [1]: TypeError.
         if not any(isinstance(value, Number) for value in values):
             return np.array([match(value)[1] for value in values], "datetime64[s]")  # type: ignore
@@ -227,45 +217,14 @@ def _timestamps(column: Column, values: Sequence[object]) -> np.ndarray:
     return np.array([_moment(column, value) for value in filled], "datetime64[s]")
 
 
-def _uniform(texts: Sequence[Any]) -> np.ndarray | None:
-    """
-    Read timestamps that are all written like the first, six times as fast; None when they are not.
-    """
-    found = _TIMESTAMP.fullmatch(texts[0])
-    if not found or set(map(len, texts)) != {len(texts[0])}:
-        return None
-    if not (joined := "".join(texts)).isascii():
-        return None
-    codes = np.frombuffer(joined.encode(), np.uint8).reshape(len(texts), -1)
-    is_digit = codes[0] - ord("0") < 10
-    if not (
-        (codes[:, is_digit] - ord("0") < 10).all()
-        and (codes[:, ~is_digit] == codes[0, ~is_digit]).all()
-    ):
-        return None
-    length = len(found[1])
-    moments = np.ascontiguousarray(codes[:, :length]).view(f"S{length}").ravel()
-    return moments.astype("datetime64[s]")
-
-
-def _moment(column: Column, value: object) -> np.datetime64 | str | None:
+def _moment(column: Column, value: object) -> np.datetime64:
     if value is None and column.optional:
         return np.datetime64("NaT")
-    if isinstance(value, str) and not isinstance(value, Number):
-        text = value.strip(BLANKS)
-        if found := _TIMESTAMP.fullmatch(text):
-            return np.datetime64(found[1], "s")
-        if column.unit == "ms" and _DIGITS.fullmatch(text):
-            return _since_1970(float(text))
-    elif column.unit == "ms" and type(value) in (int, float, Number):
-        return _since_1970(float(value))  # type: ignore[arg-type]
-    raise _Unlawful
-
-
-def _since_1970(milliseconds: float) -> np.datetime64:
-    if not EARLIEST_MS <= milliseconds <= LATEST_MS:
+    tidy = value.strip(BLANKS) if type(value) is str else value
+    found = moment(tidy, column.unit)
+    if found is None:
         raise _Unlawful
-    return np.datetime64(int(milliseconds // 1000), "s")
+    return found
 
 
 def _refused() -> str:
