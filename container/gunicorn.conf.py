@@ -20,6 +20,7 @@ from gunicorn.config import Config
 from gunicorn.workers.base import Worker
 
 from sagemaker_runtime import resources
+from sagemaker_runtime.algorithm import find_algorithm
 from sagemaker_runtime.logs import logging_config
 from sagemaker_runtime.serving import preload, refusals
 from sagemaker_runtime.settings import Settings, preloads
@@ -35,7 +36,21 @@ bind = f"0.0.0.0:{settings.port}"
 workers = settings.workers
 # Greenlets keep /ping answering while a long request runs in gevent's thread pool.
 worker_class = "gevent"
-preload_app = preloads(settings, os.environ)
+
+
+def runs_code() -> bool:
+    """
+    Tell whether loading the model runs code that came with it.
+    """
+    try:
+        return find_algorithm().runs_code
+    except Exception:  # noqa: BLE001 - the application says what is wrong with it
+        return False
+
+
+# With an account for the workers this process is root, which leaves such code to them.
+is_left_to_workers = "--user" in sys.argv and settings.preload == "auto" and runs_code()
+preload_app = preloads(settings, os.environ) and not is_left_to_workers
 
 # A worker that has shown no sign of life for so long is replaced.
 timeout = settings.timeout_s
@@ -109,6 +124,8 @@ def on_starting(server: Arbiter) -> None:
     Keep a model that was loaded here from the workers when loading left threads, which no fork
     takes along: what waits for them in a worker would wait for ever.
     """
+    if is_left_to_workers:
+        server.log.info("the model may run code: each worker loads it, under its own account")
     left = preload.threads_left(threads_before) if preload_app else None
     if left and settings.preload == "on":
         server.log.warning(

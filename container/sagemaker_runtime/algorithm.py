@@ -22,7 +22,8 @@ Write a package with these names in its ``__init__.py`` and put it beside this o
 
 With ``HYPERPARAMETERS = None`` every hyperparameter is passed through as text.
 ``ENTRY_POINT = True`` says that ``train`` runs the code of a job that brings its own
-(``Estimator(entry_point=...)``).
+(``Estimator(entry_point=...)``). ``RUNS_CODE = True`` says that ``load`` runs code that came with
+the model, a pickle for one: then each worker loads it, under its own account, and root never does.
 
 ``predict`` is called once for each piece that ``INPUT`` reads a body in. Small bodies are one
 piece, large tables come in several of some thousand rows each, a piece without rows is left out,
@@ -169,6 +170,7 @@ class Algorithm:
     load: Callable[[Path], Any]
     predict: Callable[[Any, Any], Any]
     entry_point: bool = False
+    runs_code: bool = False
 
 
 def find_algorithm(program: Path = PROGRAM) -> Algorithm:
@@ -195,6 +197,7 @@ def find_algorithm(program: Path = PROGRAM) -> Algorithm:
             f"{name}/__init__.py lacks {', '.join(missing)}; "
             f"an algorithm provides {', '.join(NAMES)} (see sagemaker_runtime/algorithm.py)."
         )
+    entry_point = getattr(module, "ENTRY_POINT", False)
     return Algorithm(
         name,
         module.INPUT,
@@ -203,7 +206,8 @@ def find_algorithm(program: Path = PROGRAM) -> Algorithm:
         module.train,
         module.load,
         module.predict,
-        getattr(module, "ENTRY_POINT", False),
+        entry_point,
+        getattr(module, "RUNS_CODE", entry_point),
     )
 
 

@@ -60,7 +60,7 @@ SETTINGS = (
             "OPENBLAS_NUM_THREADS and MKL_NUM_THREADS do not say otherwise."),
     Setting("MODEL_SERVER_PRELOAD", "preload", "auto", "", ("auto", "on", "off"),
             "Load the model once and share its memory, or in each worker; auto shares it unless "
-            "there are several threads or loading leaves some behind."),
+            "there are several threads, loading leaves some behind, or the model runs code."),
     # gunicorn's gevent workers give a sign of life every second: below 5 s a busy one looks dead.
     Setting("MODEL_SERVER_TIMEOUT", "timeout_s", 60, "s", range(5, 3601),
             "Time a request may take; nginx waits longer than that."),

@@ -97,6 +97,15 @@ def test_every_form_of_a_row_is_read(media_type: str, body: str) -> None:
     assert [columns[name].dtype.str for name in NAMES] == ["<M8[s]"] + ["<f8"] * 5
 
 
+def test_the_example_has_rows_with_gaps() -> None:
+    """The first row is whole; in those behind it, what may be missing is."""
+    media_type, body = PETS.example(3)
+    columns = read(body, media_type, PETS)
+    assert columns["weight"].tolist() == [3.5] * 3
+    assert columns["name"].tolist() == ["Tom", "", ""]
+    assert len(read(PETS.example(0)[1], CSV, PETS)["weight"]) == 0
+
+
 @pytest.mark.parametrize("media_type", sorted(MEDIA_TYPES))
 def test_every_media_type_is_read(media_type: str) -> None:
     """Each name in the table stands for a format that is read."""

@@ -9,7 +9,7 @@ import pytest
 
 from fake_algorithm import FakeAlgorithm
 from predictor import Predictor
-from sagemaker_runtime.algorithm import Json, Rows, Text
+from sagemaker_runtime.algorithm import Columns, Json, Rows, Text
 from sagemaker_runtime.errors import (
     AlgorithmError,
     InvalidValue,
@@ -155,6 +155,18 @@ def test_the_self_test_asks_with_one_row_and_with_two() -> None:
         "one prediction per row, in order: an array of shape (n,) or (n, k), a list of n values"
     )
     assert reason.endswith("or lists of these")
+
+
+def test_the_self_test_asks_for_a_row_with_gaps() -> None:
+    """A column is optional for a model that bears a missing value: one that does not is found."""
+
+    def strict(columns: Columns) -> np.ndarray:
+        if np.isnan(columns["passenger_count"]).any():
+            raise ValueError("how many passengers?")
+        return columns["passenger_count"]
+
+    reason = Predictor(FakeAlgorithm(strict), NOWHERE).health()
+    assert reason == "the self-test failed: ValueError: how many passengers?"
 
 
 def test_the_self_test_of_what_has_no_rows() -> None:

@@ -5,10 +5,13 @@ import stat
 import sys
 from pathlib import Path
 
+import pytest
+
 from harness import wait_until
 from http_assertions import assert_error
+from project import assemble
 from sagemaker_runtime.errors import ExitCode
-from served import CSV, HOLD, READABLE, children_of, start_serve, wait_for_everybody
+from served import CSV, HOLD, READABLE, ROOT, children_of, start_serve, wait_for_everybody
 
 
 def _ids(pid: int) -> set[str]:
@@ -32,6 +35,46 @@ def test_root_drops_its_privileges(program: Path, model: Path) -> None:
             lambda: not any("0" in _ids(worker) for worker in workers),
             what="no worker is root's",
         )
+
+
+RUNS_CODE = """
+import os
+
+from sagemaker_runtime.algorithm import Column, Table
+
+INPUT = Table(Column("x", "number", example="0"))
+HYPERPARAMETERS = ()
+RUNS_CODE = {runs_code}
+
+
+def train(job):
+    raise NotImplementedError
+
+
+def load(model_dir):
+    (model_dir / f"loaded.{{os.getuid()}}").touch()
+
+
+def predict(model, columns):
+    return columns["x"]
+"""
+
+
+@pytest.mark.skipif(not ROOT, reason="only root has an account to leave")
+@pytest.mark.parametrize("runs_code", [True, False])
+@READABLE
+def test_root_runs_no_code_of_a_model(shared: Path, model: Path, runs_code: bool) -> None:
+    """
+    1. root serves an algorithm that says whether its model runs code
+    Result: such a model is loaded by the workers alone, any other once, before they are forked.
+    """
+    program = assemble(shared / f"runs-code-{runs_code}", RUNS_CODE.format(runs_code=runs_code))
+    with start_serve(program, model) as serve:
+        serve.wait_for_ping()
+        loaded = {int(path.suffix[1:]) for path in model.glob("loaded.*")}
+        assert (0 in loaded) is not runs_code
+        assert len(loaded) == 1
+        assert bool(serve.log("the model may run code")) is runs_code
 
 
 @READABLE

@@ -136,6 +136,12 @@ def test_the_workers_are_not_root(image, trained):
         assert all(uid != "0" for uid, _ in workers), table
 
 
+def test_no_program_lends_its_owners_rights(image):
+    """No file in the image has a setuid or setgid bit."""
+    find = "find / -xdev -type f -perm /6000"
+    assert docker("run", "--rm", "--network", "none", image, "sh", "-c", find) == ""
+
+
 def test_the_bind_port_is_honoured(image, trained):
     """It listens where SAGEMAKER_BIND_TO_PORT says, as its label promises, and nowhere else."""
     options = ("--env", "SAGEMAKER_BIND_TO_PORT=9123")

@@ -76,12 +76,15 @@ class Table:
 
     def example(self, rows: int = 1) -> tuple[str, bytes]:
         """
-        Return the Content-Type and the body of a request with that many rows of the examples.
+        Return the Content-Type and the body of a request with that many rows of the examples; from
+        the second on, what may be missing is.
         """
+        with_gaps = ["" if column.optional else column.example for column in self.features]
         text = StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(column.name for column in self.features)
-        writer.writerows([[column.example for column in self.features]] * rows)
+        writer.writerows([[column.example for column in self.features]][:rows])
+        writer.writerows([with_gaps] * (rows - 1))
         return CSV, text.getvalue().encode()
 
     @cached_property
