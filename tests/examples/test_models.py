@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness import Answer, ServeProcess
+from harness import Answer, ServeProcess, wait_until
 from http_assertions import assert_error
 from jobs import train
 from project import assemble
@@ -140,8 +140,12 @@ def test_a_large_array_is_shared(tmp_path, way):
         environ |= {"IN_MEMORY": "1", "MODEL_SERVER_PRELOAD": "on"}
     with served(tmp_path, "large", trained=False, **environ) as serve:
         processes = _descendants(serve.process.pid)
-        workers = [each for each in processes if _pss(each) > 0.4 * GB]
-        assert len(workers) >= 2, [_pss(each) for each in processes]
+
+        def both_have_looked() -> bool:
+            serve.call("/ping")  # each worker tests itself at its first one
+            return sum(_pss(each) > 0.4 * GB for each in processes) >= 2
+
+        wait_until(both_have_looked, what="both workers have looked at the array")
         assert ask(serve, "3\n", CSV, CSV).body.strip() == b"3750001.0"
         assert 1.4 * GB < sum(map(_pss, processes)) < 1.7 * GB
 
