@@ -113,7 +113,7 @@ def _no_coordinate(columns: Columns) -> np.ndarray:
 
 
 def _no_clock(columns: Columns) -> np.ndarray:
-    return trips.has_no_clock(columns["pickup_datetime"])
+    return trips.has_no_clock(columns["pickup_datetime"].astype(np.int64))
 
 
 # In order: repairs first. Rows that are merely implausible stay, such as 57 dollars for no

@@ -10,7 +10,6 @@ From the columns of a request to fares, and the business rules that every fare o
 5. Fares are in whole cents.
 """
 
-from math import nan
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ from taxi_fare.tariff import FLAG_FALL
 
 # Up to this many rows are quicker one by one than with numpy, whose calls cost more than they do.
 FEW_ROWS = 6
-NAT = -(2**63)  # the integer that numpy's missing time is
 
 
 def predict(model: Model, columns: Columns) -> np.ndarray:
@@ -32,26 +30,26 @@ def predict(model: Model, columns: Columns) -> np.ndarray:
 
     Raises InvalidValue for a time of pick-up that cannot be right.
     """
-    _check_clocks(columns["pickup_datetime"])
-    if 0 < len(columns["pickup_datetime"]) <= FEW_ROWS:
-        return _predict_few(model, columns)
+    seconds = columns["pickup_datetime"].astype(np.int64)
+    if 0 < len(seconds) <= FEW_ROWS:
+        return _predict_few(model, columns, seconds.tolist())
+    wrong = trips.has_no_clock(seconds)
+    if wrong.any():
+        raise _no_clock(columns, int(wrong.argmax()))
     passengers = trips.usual_passengers(columns["passenger_count"])
     repaired = geography.repair(columns | {"passenger_count": passengers})
     fares = model.trees.predict(features.build(repaired))
     return obey_rules(fares, geography.usable(repaired), model.typical_fare)
 
 
-def _check_clocks(pickup: np.ndarray) -> None:
-    wrong = trips.has_no_clock(pickup)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise InvalidValue(
-            f"pickup_datetime is {pickup[row]}; expected a time from "
-            f"{trips.FIRST_PICKUP.item().year} to {trips.END_OF_PICKUPS.item().year - 1}, such as "
-            "2014-02-25 12:17:00",
-            row + 1,
-            "pickup_datetime",
-        )
+def _no_clock(columns: Columns, row: int) -> InvalidValue:
+    return InvalidValue(
+        f"pickup_datetime is {columns['pickup_datetime'][row]}; expected a time from "
+        f"{trips.FIRST_PICKUP.item().year} to {trips.END_OF_PICKUPS.item().year - 1}, such as "
+        "2014-02-25 12:17:00",
+        row + 1,
+        "pickup_datetime",
+    )
 
 
 def obey_rules(fares: Any, usable: Any, typical_fare: float, xp: Any = np) -> Any:
@@ -62,17 +60,19 @@ def obey_rules(fares: Any, usable: Any, typical_fare: float, xp: Any = np) -> An
     return xp.round(xp.maximum(fares, FLAG_FALL), 2)
 
 
-def _predict_few(model: Model, columns: Columns) -> np.ndarray:
+def _predict_few(model: Model, columns: Columns, times: list[int]) -> np.ndarray:
     """
-    Do the same with numbers in place of arrays.
+    Do the same with numbers in place of arrays; ``times`` are in seconds since 1970.
     """
-    times = columns["pickup_datetime"].astype(np.int64).tolist()
     places = [columns[name].tolist() for name in features.COLUMNS]
     built, usable = [], []
-    for seconds, start_x, start_y, end_x, end_y, passengers in zip(times, *places, strict=True):
+    for row, (seconds, start_x, start_y, end_x, end_y, passengers) in enumerate(
+        zip(times, *places, strict=True)
+    ):
+        if trips.has_no_clock(seconds):
+            raise _no_clock(columns, row)
         start = geography.put_right(start_x, start_y, scalar)
         end = geography.put_right(end_x, end_y, scalar)
-        seconds = nan if seconds == NAT else seconds
         passengers = trips.usual_passengers(passengers, scalar)
         built.append(features.compute(seconds, *start, *end, passengers, scalar))
         usable.append(geography.inside(*start) & geography.inside(*end))

@@ -14,6 +14,7 @@ USUAL_PASSENGERS = 1.0
 # A recorder whose clock was never set says 2001, one that lost it 2041 or 2084.
 FIRST_PICKUP = np.datetime64("2008-01-01", "s")
 END_OF_PICKUPS = np.datetime64("2031-01-01", "s")
+FIRST_SECOND, END_SECOND = (int(t.astype(np.int64)) for t in (FIRST_PICKUP, END_OF_PICKUPS))
 
 
 def usual_passengers(passengers: Any, xp: Any = np) -> Any:
@@ -24,8 +25,8 @@ def usual_passengers(passengers: Any, xp: Any = np) -> Any:
     return xp.where(possible, passengers, USUAL_PASSENGERS)
 
 
-def has_no_clock(pickup: np.ndarray) -> np.ndarray:
+def has_no_clock(seconds: Any) -> Any:
     """
-    Tell which times of pick-up the recorder's clock cannot have meant.
+    Tell which times of pick-up, in seconds since 1970, the recorder's clock cannot have meant.
     """
-    return (pickup < FIRST_PICKUP) | (pickup >= END_OF_PICKUPS)
+    return (seconds < FIRST_SECOND) | (seconds >= END_SECOND)

@@ -24,6 +24,10 @@ SMALL = 16 << 10
 # More fields in the first line are refused: whatever is looked for among names takes time for each.
 MOST_FIELDS = 100_000
 
+# A header of so many bytes is kept with its layout, the last one only: to look at it takes half the
+# time of a row.
+KEPT = 1000
+
 # Rows that are held as Python objects at a time.
 ROWS_AT_ONCE = 8192
 
@@ -54,14 +58,19 @@ def begin(block: Block, wanted: Wanted) -> tuple[Layout, Block]:
 
     Raises InvalidValue and Malformed.
     """
+    text = block.text
+    if (header := wanted.header) and text.startswith(header.line):
+        return header.layout, Block(text, block.line + 1, block.quotes, len(header.line))
     first, end = first_row(block)
     if not first:
         raise _blank(1)
-    text = block.text
-    found = layout.of_first_line(first, text[:end].decode(), end == len(text), wanted)
+    line = text[:end]
+    found = layout.of_first_line(first, line.decode(), end == len(text), wanted)
     if found.names is None:
         return found, block
-    return found, Block(text, block.line + lines_in(text[:end]), block.quotes, end)
+    if end <= KEPT and line.endswith(b"\n") and lines_in(line) == 1:
+        wanted.header = layout.Header(line, found)
+    return found, Block(text, block.line + lines_in(line), block.quotes, end)
 
 
 def first_row(block: Block) -> tuple[list[str], int]:

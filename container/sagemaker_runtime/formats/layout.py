@@ -25,16 +25,18 @@ _NUMBER = Column("", "number", "")
 _TIME = Column("", "timestamp", "")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Wanted:
     """
     The columns to read, and those that may stand beside them, unread.
 
     In rows without names, some of ``leading`` stand first, in their order, then ``columns``.
+    ``header`` is the last one of CSV that was good, and short.
     """
 
     columns: tuple[Column, ...]
     leading: tuple[Column, ...] = ()
+    header: "Header | None" = None
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -61,6 +63,16 @@ class Layout:
     width: int
     places: tuple[tuple[Column, int | None], ...]
     names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Header:
+    """
+    A first ``line`` of names, with its line end, and the layout that it states.
+    """
+
+    line: bytes
+    layout: Layout
 
 
 def of_first_line(first: Sequence[str], line: str, is_alone: bool, wanted: Wanted) -> Layout:
