@@ -10,6 +10,7 @@ From the columns of a request to fares, and the business rules that every fare o
 5. Fares are in whole cents.
 """
 
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -66,11 +67,12 @@ def _predict_few(model: Model, columns: Columns, times: list[int]) -> np.ndarray
     """
     places = [columns[name].tolist() for name in features.COLUMNS]
     built, usable = [], []
-    for row, (seconds, start_x, start_y, end_x, end_y, passengers) in enumerate(
+    for row, (time, start_x, start_y, end_x, end_y, passengers) in enumerate(
         zip(times, *places, strict=True)
     ):
-        if trips.has_no_clock(seconds):
+        if trips.has_no_clock(time):
             raise _no_clock(columns, row)
+        seconds = nan if time == trips.NAT else time
         start = geography.put_right(start_x, start_y, scalar)
         end = geography.put_right(end_x, end_y, scalar)
         passengers = trips.usual_passengers(passengers, scalar)

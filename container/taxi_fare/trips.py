@@ -14,6 +14,7 @@ USUAL_PASSENGERS = 1.0
 # A recorder whose clock was never set says 2001, one that lost it 2041 or 2084.
 FIRST_PICKUP = np.datetime64("2008-01-01", "s")
 END_OF_PICKUPS = np.datetime64("2031-01-01", "s")
+NAT = -(2**63)  # the integer that numpy's missing time is
 FIRST_SECOND, END_SECOND = (int(t.astype(np.int64)) for t in (FIRST_PICKUP, END_OF_PICKUPS))
 
 
@@ -27,6 +28,7 @@ def usual_passengers(passengers: Any, xp: Any = np) -> Any:
 
 def has_no_clock(seconds: Any) -> Any:
     """
-    Tell which times of pick-up, in seconds since 1970, the recorder's clock cannot have meant.
+    Tell which times of pick-up, in seconds since 1970, the recorder's clock cannot have meant; one
+    that is missing, NAT, is not among them.
     """
-    return (seconds < FIRST_SECOND) | (seconds >= END_SECOND)
+    return (seconds != NAT) & ((seconds < FIRST_SECOND) | (seconds >= END_SECOND))
