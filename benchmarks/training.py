@@ -121,8 +121,8 @@ def run(subject: Subject, data: Path) -> Run:
             printed = log.read()
     if code != 0:
         sys.exit(f"{subject.label} failed with exit code {code}:\n{printed[-3000:]}")
-    found = re.search(r"validation:rmse=([-+0-9.e]+);", printed)
-    return Run(seconds, usage.ru_maxrss / 1024, float(found[1]) if found else None)
+    found = re.findall(r"validation:rmse=([-+0-9.e]+);", printed)
+    return Run(seconds, usage.ru_maxrss / 1024, float(found[-1]) if found else None)
 
 
 def _wait(process: subprocess.Popen[bytes]) -> tuple[Any, int]:

@@ -38,8 +38,16 @@ class Paths:
         return self.root / "input/config/resourceconfig.json"
 
     @property
+    def checkpoint_config(self) -> Path:
+        return self.root / "input/config/checkpointconfig.json"
+
+    @property
     def channels(self) -> Path:
         return self.root / "input/data"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
 
     @property
     def model(self) -> Path:
@@ -52,3 +60,11 @@ class Paths:
     @property
     def failure(self) -> Path:
         return self.root / "output/failure"
+
+    def of_platform(self, path: str) -> Path:
+        """
+        Return the path that the platform names, which is below its own root, in this tree.
+        """
+        named = Path(path)
+        is_below = named.is_relative_to(type(self)().root)
+        return self.root / named.relative_to(type(self)().root) if is_below else named

@@ -3,7 +3,6 @@ The estimator: any regressor of trees does, and make_estimator is the one place 
 """
 
 from collections.abc import Callable
-from functools import partial
 from math import ceil
 from typing import Any
 
@@ -74,7 +73,7 @@ def precision(estimator: Any) -> type[np.floating]:
 
     LightGBM reads single precision too, in half the memory, and only to find its thresholds.
     """
-    return np.float32 if _is_lightgbm(estimator) else np.float64
+    return np.float32 if is_lightgbm(estimator) else np.float64
 
 
 def pull_outliers(
@@ -102,40 +101,66 @@ def fit(
     features: np.ndarray,
     fares: np.ndarray,
     stop: Callable[[int, Any], bool],
+    begun: Any = None,
 ) -> None:
     """
     Fit the estimator until ``stop(rounds, model)`` says so, which is called as the fit goes on.
 
     LightGBM calls it after each round, scikit-learn's gradient boosting after a tenth of them, and
-    an estimator without rounds is fitted at once. ``model`` is what Trees.from_estimator takes.
+    an estimator without rounds is fitted at once. ``model`` is what Trees.from_estimator takes; the
+    fit goes on from ``begun``, one of fewer rounds that was fitted on the same rows.
     """
-    if _is_lightgbm(estimator):
-        estimator.fit(features, fares, callbacks=[partial(_after_round, stop)])
+    if is_lightgbm(estimator):
+        _fit_rounds(estimator, features, fares, stop, begun)
     elif hasattr(estimator, "warm_start") and hasattr(estimator, "max_iter"):
-        _fit_in_steps(estimator, features, fares, stop)
+        _fit_in_steps(estimator, features, fares, stop, begun)
     else:
         estimator.fit(features, fares)
 
 
+def _fit_rounds(
+    estimator: Any,
+    features: np.ndarray,
+    fares: np.ndarray,
+    stop: Callable[[int, Any], bool],
+    begun: Any,
+) -> None:
+    from lightgbm import EarlyStopException
+
+    def after_round(state: Any) -> None:
+        if stop(state.iteration + 1, state.model):
+            raise EarlyStopException(state.iteration, [])
+
+    asked = estimator.n_estimators
+    if begun is not None:
+        estimator.set_params(n_estimators=asked - begun.current_iteration())
+    estimator.fit(features, fares, init_model=begun, callbacks=[after_round])
+    estimator.set_params(n_estimators=asked)
+
+
 def _fit_in_steps(
-    estimator: Any, features: np.ndarray, fares: np.ndarray, stop: Callable[[int, Any], bool]
+    estimator: Any,
+    features: np.ndarray,
+    fares: np.ndarray,
+    stop: Callable[[int, Any], bool],
+    begun: Any,
 ) -> None:
     asked = estimator.get_params()
     rounds = asked["max_iter"]
     step = min(MOST_ROUNDS, ceil(rounds / STEPS))
-    for done in (*range(step, rounds, step), rounds):
+    first = step
+    if begun is not None:
+        vars(estimator).update(vars(begun))
+        first += begun.n_iter_
+    for done in (*range(first, rounds, step), rounds):
         estimator.set_params(warm_start=True, max_iter=done).fit(features, fares)
         if stop(done, estimator):
             break
     estimator.set_params(**asked)
 
 
-def _after_round(stop: Callable[[int, Any], bool], state: Any) -> None:
-    from lightgbm import EarlyStopException
-
-    if stop(state.iteration + 1, state.model):
-        raise EarlyStopException(state.iteration, [])
-
-
-def _is_lightgbm(estimator: Any) -> bool:
+def is_lightgbm(estimator: Any) -> bool:
+    """
+    Tell whether an estimator is one of LightGBM's.
+    """
     return type(estimator).__module__ == "lightgbm.sklearn"

@@ -22,16 +22,18 @@ def render(
     cleaning: Report,
     hyperparameters: Mapping[str, Any],
     facts: Mapping[str, object],
+    partial: str = "",
 ) -> str:
     """
     Return one HTML page that shows an evaluation and needs nothing else to be displayed.
 
     ``importance`` is, per feature, the dollars by which RMSE grows when its values are shuffled;
-    ``facts`` are further lines on where the model comes from, such as a fingerprint of the data.
+    ``facts`` are further lines on where the model comes from, such as a fingerprint of the data;
+    ``partial`` says what there is of a model that was ended early.
     """
     template = Template(Path(__file__).with_name("evaluation.html").read_text("utf-8"))
     return template.substitute(
-        summary=_summary(evaluation),
+        summary=(partial and f"<b>A partial model: {escape(partial)}.</b> ") + _summary(evaluation),
         figures=_figures(evaluation),
         density=_density_section(evaluation),
         groups="".join(

@@ -3,4 +3,5 @@ The figures that a training job reports.
 """
 
 # Dollars, on the rows kept for validation; as in metric definitions, and in metrics.json.
-METRICS = ("validation:rmse", "validation:mae")
+RMSE = "validation:rmse"
+METRICS = (RMSE, "validation:mae")

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from sagemaker_runtime.algorithm import Columns, TrainingJob
-from sagemaker_runtime.engines.trees import Trees
 from sagemaker_runtime.errors import ModelError, Stopped
 from sagemaker_runtime.parallel import in_order
-from taxi_fare import artifact, blocks, cleaning, evaluation
+from taxi_fare import artifact, blocks, checkpoint, cleaning, evaluation
 from taxi_fare.metrics import METRICS
 from taxi_fare.prediction import predict
+from taxi_fare.progress import Progress
 from taxi_fare.schema import FARE, INPUT
 
 # Dollars by which the saved model may differ from the trained one; sums of 300 trees, the same
@@ -38,7 +38,6 @@ SAMPLE_ROWS = 20_000
 # Of those, the ones on which the importance of a feature is measured: enough for
 # two digits.
 IMPORTANCE_ROWS = 2_000
-REPORTS = 10  # lines on the progress of a fit
 LIBRARIES = ("lightgbm", "numpy", "pyarrow", "scikit-learn", "skops", "treelite")
 
 
@@ -62,9 +61,13 @@ def train(job: TrainingJob) -> None:
     }
     print("training on {} rows, validating on {}".format(*facts.values()))
 
+    fingerprint = _fingerprint(_used(job))
     some = slice(None, None, ceil(len(fares) / SAMPLE_ROWS))  # from all files alike
     sample = blocks.matrix({name: values[some] for name, values in held_out.items()})
-    estimator = _fitted(job, trips, sample, fares[some])
+    progress = Progress(job, sample, fares[some])
+    estimator = _fitted(job, trips, progress, fingerprint)
+    if progress.partial:
+        job.partial(progress.partial)
     model = artifact.to_serve(estimator, typical_fare)
     predictions = in_order(partial(predict, model), blocks.cut(held_out))
     predicted = np.concatenate(list(predictions))
@@ -72,15 +75,16 @@ def train(job: TrainingJob) -> None:
     metrics = {name: results[name.removeprefix("validation:")] for name in METRICS}
 
     facts |= {
-        "Training data (SHA-256)": _fingerprint(_used(job)),
+        "Training data (SHA-256)": fingerprint,
         "Code revision": os.environ.get("CODE_REVISION", "unknown"),
     }
     metadata = {
         "schema": [asdict(column) for column in INPUT.features],
         "hyperparameters": dict(job.hyperparameters),
+        "partial": progress.partial or False,
         "metrics": metrics,
         "cleaning": report.as_dict(),
-        "data_sha256": facts["Training data (SHA-256)"],
+        "data_sha256": fingerprint,
         "versions": {"python": platform.python_version()} | {n: version(n) for n in LIBRARIES},
         "code_revision": facts["Code revision"],
     }
@@ -91,17 +95,19 @@ def train(job: TrainingJob) -> None:
     for name, value in metrics.items():
         job.metric(name, value)
     facts["Training time"] = f"{time.perf_counter() - started:.1f} s"
+    flag = {"partial": progress.partial} if progress.partial else {}
     try:
-        (job.output_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        if not job.stopping():  # the model is what the remaining seconds are for
-            few = slice(IMPORTANCE_ROWS)
-            seed = job.hyperparameters["seed"]
-            importance = evaluation.importance(trees, sample[few], fares[some][few], seed)
-            # Not above: it brings matplotlib.
-            from taxi_fare import evaluation_page
+        (job.output_dir / "metrics.json").write_text(json.dumps(metrics | flag, indent=2) + "\n")
+        few = slice(IMPORTANCE_ROWS)
+        seed = job.hyperparameters["seed"]
+        importance = evaluation.importance(trees, sample[few], fares[some][few], seed)
+        # Not above: it brings matplotlib.
+        from taxi_fare import evaluation_page
 
-            page = evaluation_page.render(results, importance, report, job.hyperparameters, facts)
-            (job.output_dir / "evaluation.html").write_text(page, encoding="utf-8")
+        page = evaluation_page.render(
+            results, importance, report, job.hyperparameters, facts, progress.partial
+        )
+        (job.output_dir / "evaluation.html").write_text(page, encoding="utf-8")
     except OSError as error:
         print(f"{job.output_dir} could not be written, the model is kept: {error}", file=sys.stderr)
 
@@ -128,11 +134,11 @@ def _rows(job: TrainingJob) -> tuple[Columns, Columns, cleaning.Report]:
     return *cleaning.split(rows, parameters["validation_fraction"], parameters["seed"]), report
 
 
-def _fitted(job: TrainingJob, trips: Columns, sample: np.ndarray, fares: np.ndarray) -> Any:
+def _fitted(job: TrainingJob, trips: Columns, progress: Progress, fingerprint: str) -> Any:
     """
     Return the estimator fitted on ``trips``, which are given up, with fewer rounds when stopped.
 
-    Progress is judged by ``sample`` (rows, features) and ``fares`` of held-out trips.
+    It goes on from a checkpoint of the same data (``fingerprint``), if there is one.
     """
     # Not above: _import_libraries does it while rows are read.
     from taxi_fare.estimator import fit, make_estimator, precision, pull_outliers
@@ -140,27 +146,18 @@ def _fitted(job: TrainingJob, trips: Columns, sample: np.ndarray, fares: np.ndar
     parameters = dict(job.hyperparameters)
     del parameters["validation_fraction"]
     clip = parameters.pop("clip")
-    rounds_asked = parameters["rounds"]
+    library = parameters["estimator"]
     estimator = make_estimator(**parameters)
+    begun = job.checkpoints.newest(data=fingerprint, library=f"{library} {version(library)}")
     if job.stopping():
-        raise Stopped("the job was asked to stop before there was a model.")
-    started = time.perf_counter()
+        there = f"The checkpoint {begun.name} is there for the next start." if begun else ""
+        raise Stopped(f"the job was asked to stop before the first round. {there}".strip())
     fitted = blocks.matrix(trips, precision(estimator))
-    library = {name: parameters[name] for name in ("estimator", "seed")}
-    targets = pull_outliers(fitted, trips[FARE.name], clip=clip, **library)
+    targets = pull_outliers(
+        fitted, trips[FARE.name], clip=clip, estimator=library, seed=parameters["seed"]
+    )
     trips.clear()  # memory for the fit
-
-    def stop(rounds: int, model: Any) -> bool:
-        stopping = job.stopping()
-        if stopping or rounds % ceil(rounds_asked / REPORTS) == 0:
-            error = evaluation.rmse(fares, Trees.from_estimator(model).predict(sample))
-            seconds = time.perf_counter() - started
-            print(f"{seconds:5.1f} s  {rounds} rounds, validation RMSE {error:.3f} dollars")
-        if stopping:
-            print(f"asked to stop: the model of {rounds} rounds is kept")
-        return stopping
-
-    fit(estimator, fitted, targets, stop)
+    fit(estimator, fitted, targets, progress, begun and checkpoint.read(begun, estimator))
     return estimator
 
 

@@ -23,6 +23,7 @@ def stopped(
     at: str,
     within_s: float,
     number: signal.Signals = signal.SIGTERM,
+    **environ: str,
 ) -> tuple[int, str]:
     """
     Send a signal to a job when it prints ``at`` and a line to its stdin, and return its exit code
@@ -30,7 +31,7 @@ def stopped(
     """
     with subprocess.Popen(
         [sys.executable, program / "train"],
-        env=os.environ | {"SAGEMAKER_BASE_DIR": str(root)},
+        env=os.environ | {"SAGEMAKER_BASE_DIR": str(root)} | environ,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -4,12 +4,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import tarfile
 
+import numpy as np
 import pytest
 
 from jobs import files, stopped, train, write_hyperparameters
-from project import CONTAINER, TOP
+from project import CONTAINER, SAMPLE, TOP
 from sagemaker_runtime.algorithm import find_algorithm
 from sagemaker_runtime.errors import ExitCode
 from sagemaker_runtime.training.metric_lines import definition
@@ -41,13 +43,17 @@ def test_the_fare_model_has_its_files(fares):
 
 
 def test_the_metric_lines_are_caught(fares):
-    """SageMaker's expressions find in the log the very figures of metrics.json."""
+    """
+    SageMaker's expressions find the objective once per evaluation, and last the final figure.
+    """
     root, log = fares
     figures = json.loads((root / "output/data/metrics.json").read_text())
     assert set(figures) == {"validation:rmse", "validation:mae"}
     for name, value in figures.items():
         found = re.findall(definition(name)["Regex"], log)
-        assert [float(text) for text in found] == [pytest.approx(value, rel=1e-5)]
+        assert float(found[-1]) == pytest.approx(value, rel=1e-5)
+    evaluations = len(re.findall(r"\d+ rounds:$", log, re.M))
+    assert len(re.findall(definition("validation:rmse")["Regex"], log)) == evaluations + 1
 
 
 def test_the_same_data_and_hyperparameters_give_the_same_model(fares, tmp_path):
@@ -66,16 +72,68 @@ def test_a_fare_job_stopped_midway_keeps_a_model_that_serves(tmp_path, estimator
     """
     1. training reports its first rounds 2. SIGTERM arrives.
 
-    Result: exit code 0 and a model of fewer rounds that loads.
+    Result: exit code 0, a checkpoint, and a model of fewer rounds that loads; its metadata, its
+    metrics and its page say so.
     """
     root = tmp_path / "ml"
     write_hyperparameters(root, rounds=1000, estimator=estimator)
     (root / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
-    code, log = stopped(CONTAINER, root, at=" rounds, validation", within_s=120)
+    (root / "checkpoints").mkdir()
+    code, log = stopped(CONTAINER, root, at=" rounds:", within_s=120)
     assert code == ExitCode.OK
-    (rounds,) = re.findall(r"asked to stop: the model of (\d+) rounds is kept", log)
-    assert int(rounds) < 1000
+    ((what, rounds),) = re.findall(r"^partial model: ((\d+) of 1000 rounds, as the .*)$", log, re.M)
+    assert 0 < int(rounds) < 1000
     assert find_algorithm().load(root / "model").typical_fare > 0
+    assert json.loads((root / "model/metadata.json").read_text())["partial"] == what
+    assert json.loads((root / "output/data/metrics.json").read_text())["partial"] == what
+    assert f"A partial model: {what}" in (root / "output/data/evaluation.html").read_text()
+    assert files(root / "checkpoints")
+
+
+def predictions(root):
+    trees = find_algorithm().load(root / "model").trees
+    features = np.random.default_rng(0).normal(size=(2000, trees.width)) * 10
+    return trees.predict(features)
+
+
+def test_a_fare_job_killed_three_times_ends_with_the_model_of_an_uninterrupted_run(fares, tmp_path):
+    """
+    1. training keeps each round that it reports 2. SIGKILL arrives 3. the job starts anew with its
+    checkpoints; the same twice more, later on.
+
+    Result: each start goes on, and the model predicts what that of an uninterrupted run does.
+    """
+    whole, _ = fares
+    root, environ = tmp_path / "ml", {"CHECKPOINT_SECONDS": "0"}
+    shutil.copytree(whole / "input/config", root / "input/config")
+    (root / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
+    (root / "checkpoints").mkdir()
+    for rounds in (2, 8, 16):
+        code, _ = stopped(
+            CONTAINER, root, at=f" {rounds} rounds:", within_s=60, number=signal.SIGKILL, **environ
+        )
+        assert code == -signal.SIGKILL
+        assert not (root / "model/trees.npz").exists()
+    done = train(CONTAINER, root, **environ)
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert "continuing from the checkpoint algo-1-0000" in done.stdout
+    assert " 14 rounds:" not in done.stdout
+    np.testing.assert_allclose(predictions(root), predictions(whole), rtol=0, atol=1e-9)
+
+
+def test_a_checkpoint_of_other_data_is_refused(tmp_path):
+    """With another file in the channel the job says so and trains from the first round."""
+    root = tmp_path / "ml"
+    write_hyperparameters(root, rounds=3)
+    (root / "checkpoints").mkdir()
+    data = root / "input/data/training"
+    data.mkdir(parents=True)
+    shutil.copy(SAMPLE / "trips-2.csv.gz", data)
+    train(CONTAINER, root, CHECKPOINT_SECONDS="0")
+    (data / "trips-2.csv.gz").rename(data / "trips.csv.gz")
+    done = train(CONTAINER, root)
+    assert re.search("is not used: it is of another training: data was .*, is ", done.stdout)
+    assert " 1 rounds:" in done.stdout
 
 
 def test_the_archive_is_small_and_plain(fares, tmp_path):

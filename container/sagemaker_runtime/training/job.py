@@ -10,6 +10,7 @@ from typing import Any
 from sagemaker_runtime.errors import AlgorithmError, DataError
 from sagemaker_runtime.formats.schema import Columns
 from sagemaker_runtime.formats.table import Table
+from sagemaker_runtime.training.checkpoints import Checkpoints
 from sagemaker_runtime.training.cluster import Cluster
 
 
@@ -25,8 +26,10 @@ class TrainingJob:
     ``train`` returns and the model has answered the example of ``INPUT``; files in ``output_dir``
     reach output.tar.gz. ``metric(name, value)`` prints the line that SageMaker's metric definitions
     catch. ``stopping()`` turns true when the platform asks the job to end: return soon, with a
-    valid model or by raising ``errors.Stopped``. ``cluster`` names the job's hosts. ``input`` is
-    the algorithm's INPUT, whose columns ``rows`` reads.
+    valid model or by raising ``errors.Stopped``. Of a model with less than was asked for, say so by
+    ``partial("37 of 150 rounds")``, which reaches its metadata.json. ``checkpoints`` keeps what a
+    later start continues from. ``cluster`` names the job's hosts. ``input`` is the algorithm's
+    INPUT, whose columns ``rows`` reads.
     """
 
     hyperparameters: Mapping[str, Any]
@@ -37,6 +40,8 @@ class TrainingJob:
     stopping: Callable[[], bool]
     platform_hyperparameters: Mapping[str, str] = field(default_factory=dict)
     cluster: Cluster = field(default_factory=Cluster)
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
+    partial: Callable[[str], None] = print
     input: object = None
 
     def channel(self, name: str) -> Path:

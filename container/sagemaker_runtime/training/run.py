@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 
 from sagemaker_runtime.algorithm import Algorithm, find_algorithm
 from sagemaker_runtime.errors import ExitCode
-from sagemaker_runtime.paths import Paths
+from sagemaker_runtime.paths import PROGRAM, Paths
 from sagemaker_runtime.training import (
     channels,
+    checkpoints,
     failure,
     hyperparameters,
     metric_lines,
@@ -21,6 +22,7 @@ from sagemaker_runtime.training import (
 )
 from sagemaker_runtime.training.cluster import Cluster
 from sagemaker_runtime.training.job import TrainingJob
+from sagemaker_runtime.training.partial import Partial
 
 
 def main(paths: Paths) -> ExitCode:
@@ -64,6 +66,18 @@ def run(
     print(hyperparameters.shown(values))
     cluster = Cluster.read(paths.resource_config)
     cluster.require_one_host()
+
+    def stopping() -> bool:
+        return bool(stops)
+
+    facts = {
+        "algorithm": algorithm.name,
+        "code": checkpoints.digest_of_code(PROGRAM / algorithm.name),
+        "hosts": len(cluster.hosts),
+        "hyperparameters": values,
+    }
+    kept = checkpoints.find(paths, environ, cluster.current_host, facts, stopping)
+    partial = Partial()
     folders = channels.find(paths.channels, paths.input_data_config)
     paths.output_data.mkdir(parents=True, exist_ok=True)
     with publish.staging(paths.model) as folder:
@@ -77,13 +91,16 @@ def run(
                 model_dir=staged.model,
                 output_dir=paths.output_data,
                 metric=metric_lines.report,
-                stopping=lambda: bool(stops),
+                stopping=stopping,
                 cluster=cluster,
+                checkpoints=kept,
+                partial=partial,
                 input=algorithm.input,
             )
         )
         if unread := folders.unread():
             print(unread)
+        partial.mark(staged.model)
         files = publish.collect(staged.model, folder / "copies")
         verification.verify(folder, environ, stops)
         publish.publish(files, paths.model)

@@ -1,0 +1,38 @@
+"""
+The word that a model is less than was asked for, as the job was stopped before its end.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+METADATA = "metadata.json"
+
+
+class Partial:
+    """
+    Called by the algorithm with what there is of the model, such as ``"37 of 150 rounds"``.
+    """
+
+    def __init__(self) -> None:
+        self._what = ""
+
+    def __call__(self, what: str) -> None:
+        print(f"partial model: {what}")
+        self._what = what
+
+    def mark(self, model: Path) -> None:
+        """
+        Put ``partial`` into the model's metadata.json, made here if need be, unless the algorithm
+        has written it there.
+        """
+        if not self._what:
+            return
+        path = model / METADATA
+        try:
+            metadata = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            if "partial" not in metadata:
+                text = json.dumps({**metadata, "partial": self._what}, indent=2)
+                path.write_text(text + "\n", encoding="utf-8")
+        except (ValueError, TypeError, RecursionError) as error:
+            print(f"{METADATA} does not say that the model is partial: {error}", file=sys.stderr)
