@@ -14,9 +14,9 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import gevent
 from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import MIMEAccept
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.http import parse_accept_header, parse_options_header
-from werkzeug.wsgi import get_content_length, get_input_stream
+from werkzeug.wsgi import get_content_length
 
 from answers import Answer, Call, ModelUnavailable, NotArrived, complete, headers, log, refusal
 from predictor import Predictor
@@ -138,31 +138,35 @@ class Invocations:
         Copy the request's body of ``size`` bytes, None when not known, to a file, go to its start
         and return its length in bytes.
         """
-        late = NotArrived(f"nothing of the body came for {BODY_TIMEOUT_S:g} s; send all of it")
-        if size is not None and size <= LARGE_BODY_BYTES:
-            # Not by way of get_input_stream, whose checks take longer than the reading.
-            with gevent.Timeout(BODY_TIMEOUT_S, late):
-                content = call.environ["wsgi.input"].read(size)
-            if body.write(content) < size:
-                raise ClientDisconnected()
-        else:
-            most = self._max_payload_mb * 1024**2
-            try:
-                stream = get_input_stream(call.environ, max_content_length=most)
-                # Not until the stream ends: werkzeug takes a read at the limit for a body above it.
-                while body.tell() != size:
-                    with gevent.Timeout(BODY_TIMEOUT_S, late):
-                        piece = stream.read(LARGE_BODY_BYTES)
-                    if not piece:
-                        break
-                    body.write(piece)
-                    gevent.sleep(0)  # a body that comes as fast as it is read would let nobody run
-            except RequestEntityTooLarge:
-                what = f"the body has {size} bytes" if size else "the body is too large"
-                raise self._too_large(what) from None
-            size = body.tell()
+        most = self._max_payload_mb * 1024**2
+        if size is not None and size > most:
+            raise self._too_large(f"the body has {size} bytes")
+        # gevent.Timeout would set a timer each time, a seventh of what a row takes; the socket sets
+        # one when it has to wait. gunicorn's stream ends with the body.
+        connection = call.environ.get("gunicorn.socket")
+        if connection:
+            connection.settimeout(BODY_TIMEOUT_S)
+        try:
+            stream = call.environ["wsgi.input"]
+            while piece := stream.read(LARGE_BODY_BYTES):
+                body.write(piece)
+                if (length := body.tell()) == size:
+                    break
+                if length > most:
+                    raise self._too_large("the body is too large")
+                gevent.sleep(0)  # a body that comes as fast as it is read would let nobody run
+        except TimeoutError:
+            raise NotArrived(
+                f"nothing of the body came for {BODY_TIMEOUT_S:g} s; send all of it"
+            ) from None
+        finally:
+            if connection:
+                connection.settimeout(None)
+        length = body.tell()
+        if size is not None and length < size:
+            raise ClientDisconnected()
         body.seek(0)
-        return size
+        return length
 
     def _unpacked(self, body: IO[bytes], encoding: str) -> IO[bytes]:
         """

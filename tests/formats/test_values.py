@@ -54,6 +54,23 @@ def test_lawful_values_are_read_alike(kind: Kind, optional: bool) -> None:
         assert by_arrow.dtype == found.dtype
 
 
+@pytest.mark.parametrize("optional", [True, False])
+@pytest.mark.parametrize("kind", LAWFUL)
+def test_a_value_alone_is_read_as_beside_another(kind: Kind, optional: bool) -> None:
+    """The short way that one value takes says what the long one says, to the bit, of any value."""
+    column = Column("a", kind, "1", optional=optional)
+
+    def read(values: list[object]) -> object:
+        try:
+            found = convert(column, values)
+        except InvalidValue as error:
+            return str(error)
+        return found.dtype, found[0].tobytes() if kind != "text" else found[0]
+
+    for value in (*LAWFUL[kind], *UNLAWFUL[kind], *MISSING, None, 1.5, -0.0, float("nan"), 10**20):
+        assert read([value]) == read([value, value]), value
+
+
 @pytest.mark.parametrize("kind", UNLAWFUL)
 def test_other_values_are_refused(kind: Kind) -> None:
     """What is not lawful is named with its row, and Arrow does not take it either."""

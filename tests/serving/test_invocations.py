@@ -7,6 +7,7 @@ import gevent
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from gevent.socket import socketpair
 from werkzeug.test import TestResponse
 
 from application import LARGE, LINE, RECORD, Lines, client_of
@@ -182,28 +183,23 @@ def test_a_body_over_the_limit_is_413(client: FlaskClient) -> None:
     assert client.post("/invocations", data=fits, content_type="text/csv").status_code == 200
 
 
-class Stalled:
-    """A body of which nothing comes."""
-
-    def read(self, size: int = -1) -> bytes:
-        gevent.sleep(10)
-        return b""
-
-    readline = readlines = __iter__ = read
-
-
+@pytest.mark.parametrize("sent", [b"", b"pickup_"])
 @pytest.mark.parametrize("size", [10, 1000_000])
 def test_a_body_that_does_not_come_is_408(
-    size: int, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    size: int, sent: bytes, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A caller who has stopped sending holds up neither a connection nor the end of serve."""
     monkeypatch.setattr("invocations.BODY_TIMEOUT_S", 0.05)
-    response = client.post(
-        "/invocations",
-        content_type="text/csv",
-        content_length=size,
-        environ_overrides={"wsgi.input": Stalled()},
-    )
+    caller, connection = socketpair()
+    with caller, connection, connection.makefile("rb") as stream:
+        caller.sendall(sent)
+        response = client.post(
+            "/invocations",
+            content_type="text/csv",
+            content_length=size,
+            environ_overrides={"wsgi.input": stream, "gunicorn.socket": connection},
+        )
+        assert connection.gettimeout() is None
     assert_error(response, 408, "request_timeout", "nothing of the body came for 0.05 s")
 
 

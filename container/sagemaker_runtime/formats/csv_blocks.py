@@ -4,8 +4,7 @@ A stream of CSV cut into blocks of whole rows, at line ends outside of quotes.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO, Literal
+from typing import IO, Literal, NamedTuple
 
 import numpy as np
 
@@ -35,8 +34,7 @@ _MAY_OPEN = np.zeros(256, bool)  # what may stand before an opening quote, and b
 _MAY_OPEN[[*b',\n\r"']] = True
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """
     Whole rows from ``start`` on, of which the first begins in ``line``; ``quotes`` are plain where
     each opens or closes a field, and literal where none does.

@@ -57,6 +57,9 @@ MANY = 50
 
 BLANKS = " \t\r\n\v\f"
 
+# numpy takes longer to read the name than to make an array of one value.
+_SECONDS = np.dtype(DTYPES["timestamp"])
+
 _decode_numbers = msgspec.json.Decoder(list[float | None]).decode
 _NUMBER_TYPES = {int, float, str, Number, type(None)}
 _TEXT_TYPES = {str, Number}
@@ -162,6 +165,8 @@ def _filled(column: Column, values: Sequence[object], nothing: object) -> list[A
 
 
 def _numbers(column: Column, values: Sequence[object]) -> np.ndarray:
+    if len(values) == 1 and (number := _plain_number(values[0])) is not None:
+        return np.array((number,))
     types = set(map(type, values))
     if not types <= _NUMBER_TYPES:
         raise _Unlawful
@@ -190,6 +195,19 @@ def _numbers(column: Column, values: Sequence[object]) -> np.ndarray:
     return array
 
 
+def _plain_number(value: object) -> float | None:
+    """
+    Read what almost every number of a row alone is, in a third of the time; None for all else.
+    """
+    try:
+        if type(value) is str and value.isascii() and "_" not in value:
+            number = float(value)
+            return number if isfinite(number) else None
+    except ValueError:
+        pass
+    return None
+
+
 def _booleans(column: Column, values: Sequence[object]) -> np.ndarray:
     filled = _filled(column, values, nan) if column.optional else values
     found = [nan if value is nan else _truth(value) for value in filled]
@@ -209,8 +227,8 @@ def _timestamps(column: Column, values: Sequence[object]) -> np.ndarray:
         if len(values) > MANY and (alike := moments(values)) is not None:
             return alike
         # A value that does not match has no [1]: TypeError.
-        if not any(isinstance(value, Number) for value in values):
-            return np.array([match(value)[1] for value in values], "datetime64[s]")  # type: ignore
+        if Number not in set(map(type, values)):
+            return np.array([match(value)[1] for value in values], _SECONDS)  # type: ignore
     except TypeError:
         pass
     filled = _filled(column, values, None) if column.optional else values
