@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,12 @@ ERROR_BYTES = 2048
 # The platform's limits: 64 characters for an inference id, 1024 for custom attributes.
 INFERENCE_ID_LENGTH = 64
 CUSTOM_ATTRIBUTES_LENGTH = 1024
+
+# Of an id that the platform calls a session by, in characters; the ids here have 32.
+SESSION_ID_LENGTH = 256
+NEW_SESSION = "NEW_SESSION"
+# The platform wants to know until when it has to remember a session.
+SESSION_S = 3600
 
 # Longest column name that an error repeats, in characters.
 COLUMN_LENGTH = 100
@@ -113,7 +120,22 @@ def headers(call: Call, content_type: str, length: int | None) -> Headers:
     attributes = call.environ.get("HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES", "")
     if _is_printable(attributes, CUSTOM_ATTRIBUTES_LENGTH):
         made.append(("X-Amzn-SageMaker-Custom-Attributes", attributes))
+    if session := call.environ.get("HTTP_X_AMZN_SAGEMAKER_SESSION_ID"):
+        made.extend(_of_session(session))
     return made
+
+
+def _of_session(session: str) -> Headers:
+    """
+    Return the header that opens a session, or names the one that a request belongs to.
+    """
+    if session == NEW_SESSION:
+        expires = datetime.now(UTC) + timedelta(seconds=SESSION_S)
+        opened = f"{os.urandom(16).hex()}; Expires={expires:%Y-%m-%dT%H:%M:%SZ}"
+        return [("X-Amzn-SageMaker-New-Session-Id", opened)]
+    if _is_printable(session, SESSION_ID_LENGTH):
+        return [("X-Amzn-SageMaker-Session-Id", session)]
+    return []
 
 
 def complete(call: Call, content: bytes, content_type: str, status: int = 200) -> Answer:

@@ -2,6 +2,7 @@
 The Flask application: the control routes, and the middleware that answers invocations before it.
 """
 
+import json
 from io import BytesIO
 
 import flask
@@ -10,6 +11,7 @@ from flask import Flask, Response, request
 from answers import CALL, Answer, Call, complete, refusal
 from invocations import Invocations, check_health
 from predictor import Predictor
+from sagemaker_runtime.serving.batch import execution_parameters
 from sagemaker_runtime.settings import Settings
 
 SIGNALS = (
@@ -37,6 +39,11 @@ def create_app(predictor: Predictor, settings: Settings) -> Flask:
     def ping() -> Response:
         check_health(predictor)
         return _response(complete(_call(), b'{"status": "healthy"}\n', "application/json"))
+
+    @app.get("/execution-parameters", provide_automatic_options=False)
+    def parameters() -> Response:
+        content = json.dumps(execution_parameters(settings)).encode() + b"\n"
+        return _response(complete(_call(), content, "application/json"))
 
     @app.post("/invocations", provide_automatic_options=False)
     def invocations() -> Response:

@@ -19,6 +19,7 @@ from werkzeug.http import parse_accept_header, parse_options_header
 from werkzeug.wsgi import get_content_length
 
 from answers import Answer, Call, ModelUnavailable, NotArrived, complete, headers, log, refusal
+from large_bodies import LargeBodies, Spooled
 from predictor import Predictor
 from sagemaker_runtime.algorithm import ANY, usual
 from sagemaker_runtime.errors import (
@@ -71,6 +72,7 @@ class Invocations:
         self._told = False
         self._predictor, self._timeout_s = predictor, settings.timeout_s
         self._max_payload_mb = settings.max_payload_mb
+        self._large_bodies = LargeBodies(predictor, settings.bad_records == "mark")
         self._reads = tuple(predictor.algorithm.input.media_types)
         self._writes = tuple(predictor.algorithm.output.media_types)
 
@@ -118,20 +120,31 @@ class Invocations:
     def _answer(self, call: Call, body: IO[bytes], size: int) -> Answer:
         check_health(self._predictor)
         media_type, charset = _content_type(call.environ.get("CONTENT_TYPE", ""), self._reads)
-        answer_type = _answer_type(call.environ.get("HTTP_ACCEPT", ""), media_type, self._writes)
+        accept = call.environ.get("HTTP_ACCEPT", "")
+        answer_type = _answer_type(accept, media_type, self._writes)
+        written_as = _with_charset(answer_type, accept) if accept else answer_type
+
+        is_large, bad = size > LARGE_BODY_BYTES, 0
 
         def work() -> tuple[int | None, Any]:
-            return self._predictor.answer(body, media_type, charset, answer_type)
+            nonlocal bad
+            if not is_large and not self._large_bodies.marks_bad:
+                return self._predictor.answer(body, media_type, charset, answer_type)
+            rows, content, bad = self._large_bodies.answer(body, media_type, charset, answer_type)
+            return rows, content
 
-        if size > LARGE_BODY_BYTES or self._predictor.seconds > SLOW_MODEL_SECONDS:
+        if is_large or self._predictor.seconds > SLOW_MODEL_SECONDS:
             rows, content = in_thread(work, self._timeout_s)
         else:
             rows, content = work()
-        if isinstance(content, bytes):
-            log(call, 200, rows=rows, bytes=size)
-            return complete(call, content, getattr(content, "media_type", answer_type))
+        if isinstance(content, (bytes, Spooled)):
+            more: dict[str, Any] = {"bad_records": bad} if bad else {}
+            log(call, 200, rows=rows, bytes=size, **more)
+            if isinstance(content, bytes):
+                return complete(call, content, getattr(content, "media_type", written_as))
+            return Answer(content, headers(call, written_as, content.size))
         stream = Stream(call, content, self._timeout_s, rows, size)
-        return Answer(stream, headers(call, answer_type, None))
+        return Answer(stream, headers(call, written_as, None))
 
     def _receive(self, call: Call, body: IO[bytes], size: int | None) -> int:
         """
@@ -246,6 +259,15 @@ def _content_type(header: str, reads: tuple[str, ...]) -> tuple[str, str]:
             f"Content-Type is {shown(media_type)}; expected one of {', '.join(reads)}"
         )
     return media_type, charset
+
+
+@lru_cache(maxsize=256)
+def _with_charset(answer_type: str, accept: str) -> str:
+    """
+    Name the charset of a text where Accept does: others compare the type with its bare name.
+    """
+    is_asked = answer_type.startswith("text/") and "charset" in accept.lower()
+    return f"{answer_type}; charset=utf-8" if is_asked else answer_type
 
 
 @lru_cache(maxsize=256)

@@ -83,19 +83,9 @@ class Predictor:
     def _answer(
         self, body: IO[bytes], media_type: str, charset: str, answer_type: str
     ) -> tuple[int | None, bytes | Iterator[bytes]]:
-        reader, predictions = self.algorithm.input, []
-        done: int | None = 0
-        for piece in reader.read(body, media_type, charset):
-            rows = reader.count(piece)
-            if rows == 0:  # many libraries refuse to predict for nothing
-                continue
-            try:
-                predictions.append((self.algorithm.predict(self._model, piece), rows))
-            except RequestError as error:
-                if error.row is not None and done:
-                    error.row += done  # it counts from the piece's first
-                raise
-            done = None if rows is None or done is None else done + rows
+        predictions = list(self.predictions(body, media_type, charset))
+        counts = [rows for _, rows in predictions if rows is not None]
+        done = sum(counts) if len(counts) == len(predictions) else None
         content = self.algorithm.output.write(predictions, answer_type)
         if not isinstance(content, (bytes, Iterator)):
             raise AlgorithmError(
@@ -103,6 +93,32 @@ class Predictor:
                 "or an iterator of bytes that is sent as it comes"
             )
         return done, content
+
+    def predictions(
+        self, body: IO[bytes], media_type: str, charset: str
+    ) -> Iterator[tuple[Any, int | None]]:
+        """
+        Read a body and yield what ``predict`` returns for each piece, beside the piece's rows.
+        """
+        reader, done = self.algorithm.input, 0
+        for piece in reader.read(body, media_type, charset):
+            rows = reader.count(piece)
+            if rows == 0:  # many libraries refuse to predict for nothing
+                continue
+            try:
+                prediction = self.predict(piece)
+            except RequestError as error:
+                if error.row is not None and done:
+                    error.row += done  # it counts from the piece's first
+                raise
+            yield prediction, rows
+            done += rows or 0
+
+    def predict(self, piece: Any) -> Any:
+        """
+        Return what the algorithm does for a piece, whose values it may refuse by RequestError.
+        """
+        return self.algorithm.predict(self._model, piece)
 
     def _test(self) -> None:
         try:

@@ -14,9 +14,12 @@ MB = 1024 * 1024
 # Own memory of a worker at rest beside the model it shares with its parent: 20 MB measured with
 # the taxi model, doubled for larger ones.
 WORKER_MB = 40
-# A request in work holds its body, the columns and features made of it and the answer: with the
-# taxi model bodies of 10 and 40 MB took 93 and 375 MB.
+# What a request may take that is held as a whole, JSON of any shape for one: its text, its values
+# and the answer. Tables are read in pieces: a worker of the taxi model grows by 50 MB for 100 MB of
+# CSV and for 1 GB alike.
 PAYLOAD_COPIES = 10
+# Larger bodies are for what is read in pieces, or for a number of workers that somebody sets.
+WHOLE_MB = 100
 
 # Bits of CAP_CHOWN, CAP_KILL, CAP_SETGID and CAP_SETUID in /proc/self/status.
 ACCOUNT_CAPABILITIES = 1 << 0 | 1 << 5 | 1 << 6 | 1 << 7
@@ -27,8 +30,14 @@ def default_workers(cpus: float, memory_mb: int, max_payload_mb: int) -> int:
     Return one worker per processor, fewer when the memory would not hold the largest payload in
     each of them at once, and at least one.
     """
-    per_worker_mb = WORKER_MB + PAYLOAD_COPIES * max_payload_mb
-    return max(1, min(round(cpus), memory_mb // per_worker_mb))
+    return max(1, min(round(cpus), workers_in(memory_mb, max_payload_mb)))
+
+
+def workers_in(memory_mb: int, max_payload_mb: int) -> int:
+    """
+    Return how many workers, at least one, the memory holds with the largest payload in each.
+    """
+    return max(1, memory_mb // (WORKER_MB + PAYLOAD_COPIES * min(max_payload_mb, WHOLE_MB)))
 
 
 def cpus(root: Path = Path("/")) -> float:

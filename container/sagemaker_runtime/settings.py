@@ -3,7 +3,7 @@ The settings of ``serve``: one table, parsed once, that renders nginx.conf and d
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,8 +17,9 @@ THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 @dataclass(frozen=True)
 class Setting:
     """
-    One environment variable; ``values`` is a range of whole numbers or a list of words, a default
-    of None is computed from what the container grants.
+    One environment variable; ``values`` is a range of whole numbers or a list of words, of which
+    ``several`` may be given, separated by commas. A default of None is computed from what the
+    container grants.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Setting:
     unit: str
     values: range | tuple[str, ...]
     help: str
+    several: bool = False
 
     @property
     def rule(self) -> str:
@@ -35,7 +37,7 @@ class Setting:
         """
         if isinstance(self.values, range):
             return f"a whole number from {self.values[0]} to {self.values[-1]}"
-        return "one of " + ", ".join(self.values)
+        return ("some of " if self.several else "one of ") + ", ".join(self.values)
 
     def parse(self, text: str) -> int | str:
         """
@@ -44,6 +46,9 @@ class Setting:
         value = int(text) if re.fullmatch("[0-9]{1,9}", text) else text.lower()
         if value in self.values:
             return value
+        words = [word.strip() for word in text.lower().split(",")]
+        if self.several and all(word in self.values for word in words):
+            return ",".join(sorted(set(words), key=words.index))
         unit = f" ({self.unit})" if self.unit else ""
         raise SettingError(
             f"{self.name} is {text[:80]!r}; expected {self.rule}{unit}, "
@@ -51,8 +56,24 @@ class Setting:
         )
 
 
+# What each mode sets, by field: the platform's limits for it. Of several modes, and of the defaults
+# where a mode does not say, the largest value counts. Batch transform waits for an hour at most
+# (InvocationsTimeoutInSeconds), so it gives up before the server does.
+MODES: Mapping[str, Mapping[str, int]] = {
+    "realtime": {},
+    "batch": {"timeout_s": 3600},
+    "async": {"timeout_s": 3600, "max_payload_mb": 1024},
+    "serverless": {"workers": 1, "max_payload_mb": 4},
+}
+
+# MaxPayloadInMB=0 of a transform job: bodies of any size.
+ANY_SIZE_MB = 1024
+
 SETTINGS = (
     Setting("SAGEMAKER_BIND_TO_PORT", "port", 8080, "", range(1, 65536), "Port to listen on."),
+    Setting("MODEL_SERVER_MODE", "mode", "realtime", "", tuple(MODES),
+            "What the endpoint is, which sets sizes and times; of several, the largest count. In a "
+            "batch transform job, batch is added.", several=True),
     Setting("MODEL_SERVER_WORKERS", "workers", None, "", range(1, 257),
             "Worker processes; by default one per processor, fewer when memory is short."),
     Setting("MODEL_SERVER_THREADS", "threads", 1, "", range(1, 257),
@@ -66,6 +87,9 @@ SETTINGS = (
             "Time a request may take; nginx waits longer than that."),
     Setting("MODEL_SERVER_MAX_PAYLOAD_MB", "max_payload_mb", 100, "MB", range(1, 1025),
             "Largest request body."),
+    Setting("MODEL_SERVER_BAD_RECORDS", "bad_records", "refuse", "", ("refuse", "mark"),
+            "What becomes of CSV and JSON Lines with a bad record: the request is refused, or the "
+            "record gets an error line in its place and the others their predictions."),
     Setting("MODEL_SERVER_LOG_LEVEL", "log_level", "info", "",
             ("debug", "info", "warning", "error"), "Least severe log line that is printed."),
 )  # fmt: skip
@@ -78,11 +102,13 @@ class Settings:
     """
 
     port: int
+    mode: str
     workers: int
     threads: int
     preload: str
     timeout_s: int
     max_payload_mb: int
+    bad_records: str
     log_level: str
 
     @classmethod
@@ -91,17 +117,54 @@ class Settings:
         Parse ``environ``, where an empty value counts as absent; /proc and /sys stand below
         ``root``. Raises SettingError.
         """
-        values = {
-            setting.field: setting.parse(environ[setting.name])
-            if environ.get(setting.name)
-            else setting.default
-            for setting in SETTINGS
-        }
+        values = {setting.field: value for setting, value, _ in _in_force(environ)}
         if values["workers"] is None:
             values["workers"] = resources.default_workers(
                 resources.cpus(root), resources.memory_mb(root), int(values["max_payload_mb"] or 0)
             )
         return cls(**values)  # type: ignore[arg-type]  # parse has typed them
+
+
+def _in_force(environ: Mapping[str, str]) -> Iterator[tuple[Setting, int | str | None, str]]:
+    """
+    Yield each setting with its value, None where it is computed, and what it comes from: the
+    default, the environment, or the variable of the platform or mode that sets it.
+    """
+    modes = ["realtime"]
+    for setting in SETTINGS:
+        value, source = setting.default, "default" if setting.default is not None else ""
+        if environ.get(setting.name):
+            value, source = setting.parse(environ[setting.name]), "environment"
+        elif setting.field == "max_payload_mb" and (job := _of_job(environ)) is not None:
+            value, source = job, f"SAGEMAKER_MAX_PAYLOAD_IN_MB={job if job < ANY_SIZE_MB else 0}"
+        elif stated := [mode for mode in modes if setting.field in MODES[mode]]:
+            usual = [value] * (len(stated) < len(modes))
+            values = [*(MODES[mode][setting.field] for mode in stated), *usual]
+            value = max(each for each in values if isinstance(each, int))
+            if value != setting.default:
+                source = "mode " + ",".join(
+                    mode for mode in stated if MODES[mode][setting.field] == value
+                )
+        if setting.field == "mode":
+            if _is_batch(environ) and "batch" not in str(value).split(","):
+                value = "batch" if source == "default" else f"{value},batch"
+                source = "SAGEMAKER_BATCH" if source == "default" else f"{source}, SAGEMAKER_BATCH"
+            modes = str(value).split(",")
+        yield setting, value, source
+
+
+def _is_batch(environ: Mapping[str, str]) -> bool:
+    return environ.get("SAGEMAKER_BATCH", "").strip().lower() == "true"
+
+
+def _of_job(environ: Mapping[str, str]) -> int | None:
+    """
+    Return the payload in MB that a transform job was given, None when it says nothing.
+    """
+    text = environ.get("SAGEMAKER_MAX_PAYLOAD_IN_MB", "").strip()
+    if not _is_batch(environ) or not re.fullmatch("[0-9]{1,4}", text):
+        return None
+    return min(int(text), ANY_SIZE_MB) or ANY_SIZE_MB
 
 
 def preloads(settings: Settings, environ: Mapping[str, str]) -> bool:
@@ -157,10 +220,9 @@ def show(environ: Mapping[str, str], root: Path = Path("/")) -> str:
     values = asdict(Settings.from_environ(environ, root))
     granted = f"{resources.cpus(root):g} CPUs, {resources.memory_mb(root)} MB"
     text, indent = "", " " * 4
-    for setting in SETTINGS:
+    for setting, _, source in _in_force(environ):
         value = f"{values[setting.field]} {setting.unit}".strip()
-        source = "default" if setting.default else f"computed from {granted}"
-        source = "environment" if environ.get(setting.name) else source
+        source = source or f"computed from {granted}"
         text += f"{setting.name} = {value} ({source})\n"
         about = f"{setting.help} {setting.rule.capitalize()}."
         text += textwrap.fill(about, 100, initial_indent=indent, subsequent_indent=indent) + "\n"

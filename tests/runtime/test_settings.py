@@ -36,15 +36,19 @@ def test_each_variable_is_read() -> None:
     """Each variable sets its field."""
     environ = {
         "SAGEMAKER_BIND_TO_PORT": "9000",
+        "MODEL_SERVER_MODE": "Batch, async",
         "MODEL_SERVER_WORKERS": "3",
         "MODEL_SERVER_THREADS": "2",
         "MODEL_SERVER_PRELOAD": "on",
         "MODEL_SERVER_TIMEOUT": "3600",
         "MODEL_SERVER_MAX_PAYLOAD_MB": "25",
+        "MODEL_SERVER_BAD_RECORDS": "mark",
         "MODEL_SERVER_LOG_LEVEL": "DEBUG",
     }
     assert set(environ) == {setting.name for setting in SETTINGS}
-    assert Settings.from_environ(environ) == Settings(9000, 3, 2, "on", 3600, 25, "debug")
+    assert Settings.from_environ(environ) == Settings(
+        9000, "batch,async", 3, 2, "on", 3600, 25, "mark", "debug"
+    )
 
 
 def test_empty_means_absent() -> None:
@@ -73,6 +77,12 @@ def test_empty_means_absent() -> None:
             "such as 8080.",
         ),
         (
+            "MODEL_SERVER_MODE",
+            "batch,fast",
+            "MODEL_SERVER_MODE is 'batch,fast'; expected some of realtime, batch, async, "
+            "serverless, such as realtime.",
+        ),
+        (
             "MODEL_SERVER_LOG_LEVEL",
             "loud",
             "MODEL_SERVER_LOG_LEVEL is 'loud'; expected one of debug, info, warning, error, "
@@ -94,6 +104,52 @@ def test_show_names_the_source() -> None:
     assert "SAGEMAKER_BIND_TO_PORT = 8080 (default)" in text
     assert "(computed from " in text
     assert all(setting.name in text for setting in SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("environ", "shown"),
+    [
+        ({}, ("= realtime (default)", "TIMEOUT = 60 s (default)", "MB = 100 MB (default)")),
+        (
+            {"SAGEMAKER_BATCH": "True"},
+            ("= batch (SAGEMAKER_BATCH)", "TIMEOUT = 3600 s (mode batch)", "MB = 100 MB (default)"),
+        ),
+        (
+            {"SAGEMAKER_BATCH": "true", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "6"},
+            ("MB = 6 MB (SAGEMAKER_MAX_PAYLOAD_IN_MB=6)",),
+        ),
+        (
+            {"SAGEMAKER_BATCH": "true", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"},
+            ("MB = 1024 MB (SAGEMAKER_MAX_PAYLOAD_IN_MB=0)",),
+        ),
+        ({"SAGEMAKER_MAX_PAYLOAD_IN_MB": "6"}, ("MB = 100 MB (default)",)),
+        (
+            {"MODEL_SERVER_MODE": "async"},
+            ("TIMEOUT = 3600 s (mode async)", "MB = 1024 MB (mode async)"),
+        ),
+        (
+            {"MODEL_SERVER_MODE": "serverless"},
+            ("WORKERS = 1 (mode serverless)", "TIMEOUT = 60 s", "MB = 4 MB (mode serverless)"),
+        ),
+        (
+            {"MODEL_SERVER_MODE": "serverless,async"},
+            ("= serverless,async (environment)", "WORKERS = 1 (mode serverless)", "MB = 1024 MB"),
+        ),
+        (
+            {"MODEL_SERVER_MODE": "serverless", "SAGEMAKER_BATCH": "true"},
+            ("= serverless,batch (environment, SAGEMAKER_BATCH)", "MB = 100 MB (default)"),
+        ),
+        (
+            {"MODEL_SERVER_MODE": "async", "MODEL_SERVER_TIMEOUT": "90"},
+            ("TIMEOUT = 90 s (environment)", "MB = 1024 MB (mode async)"),
+        ),
+    ],
+)
+def test_a_mode_sets_sizes_and_times(environ: dict[str, str], shown: tuple[str, ...]) -> None:
+    """What a mode or the platform's variables set is shown with its source; a setting wins."""
+    text = show(environ)
+    for part in shown:
+        assert part in text
 
 
 def test_markdown_has_a_row_per_setting() -> None:

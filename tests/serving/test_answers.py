@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,34 @@ def test_custom_attributes_are_passed_back(client: FlaskClient, given: str, retu
             "/invocations", data=body, content_type="text/csv", headers={name: given}
         )
         assert response.headers.get(name) == (given if returned else None)
+
+
+@pytest.mark.parametrize("session", ["b1946ac9-2492", "a" * 256])
+def test_a_session_stays_named(client: FlaskClient, session: str) -> None:
+    """A request of a stateful session is answered as any, and the answer names the session."""
+    headers = {"X-Amzn-SageMaker-Session-Id": session}
+    response = client.post("/invocations", data=LINE, content_type="text/csv", headers=headers)
+    assert response.status_code == 200
+    assert response.headers["X-Amzn-SageMaker-Session-Id"] == session
+
+
+def test_a_session_is_opened(client: FlaskClient) -> None:
+    """NEW_SESSION is given an id and the time until which it holds, in the platform's form."""
+    headers = {"X-Amzn-SageMaker-Session-Id": "NEW_SESSION"}
+    response = client.post("/invocations", data=LINE, content_type="text/csv", headers=headers)
+    opened = response.headers["X-Amzn-SageMaker-New-Session-Id"]
+    assert re.fullmatch(
+        r"[a-zA-Z0-9](-*[a-zA-Z0-9])*;\sExpires=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", opened
+    )
+    assert "X-Amzn-SageMaker-Session-Id" not in response.headers
+
+
+def test_an_odd_session_is_not_passed_on(client: FlaskClient) -> None:
+    """What cannot be an id is not repeated, and does not fail the request."""
+    headers = {"X-Amzn-SageMaker-Session-Id": "a" * 257}
+    response = client.post("/invocations", data=LINE, content_type="text/csv", headers=headers)
+    assert response.status_code == 200
+    assert "X-Amzn-SageMaker-Session-Id" not in response.headers
 
 
 def test_an_invocation_is_one_line_on_stdout(lines: Lines) -> None:

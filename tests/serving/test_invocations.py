@@ -62,6 +62,25 @@ def test_quality_values_decide(client: FlaskClient, accept: str, kind: str) -> N
     assert (response.status_code, response.mimetype) == (200, kind)
 
 
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/csv; charset=utf-8", "text/csv; charset=utf-8"),
+        ("text/csv; Charset=latin-1", "text/csv; charset=utf-8"),
+        ("application/json; charset=utf-8", "application/json"),
+        ("text/csv; header=absent", "text/csv"),
+    ],
+)
+def test_the_charset_is_named_for_those_who_name_one(
+    client: FlaskClient, accept: str, kind: str
+) -> None:
+    """A text says that it is UTF-8, whatever was wished for; JSON has no such parameter."""
+    response = client.post(
+        "/invocations", data=LINE, content_type="text/csv", headers={"Accept": accept}
+    )
+    assert response.content_type == kind
+
+
 @pytest.mark.parametrize("accept", ["image/png", "text/csv;q=0", "application/x-npy", "nonsense"])
 def test_an_answer_nobody_can_make_is_406(client: FlaskClient, accept: str) -> None:
     """What can be produced is listed."""

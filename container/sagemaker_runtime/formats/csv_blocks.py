@@ -52,15 +52,15 @@ class Block(NamedTuple):
         return self.text[self.start :]
 
 
-def blocks(body: IO[bytes], quotes: bool = True) -> Iterator[Block]:
+def blocks(body: IO[bytes], quotes: bool = True, line: int = 1) -> Iterator[Block]:
     """
-    Cut a stream in UTF-8 into blocks; line ends at its end are left out. Without ``quotes``, every
-    line end is one.
+    Cut a stream in UTF-8, which begins in ``line``, into blocks; line ends at its end are left out.
+    Without ``quotes``, every line end is one.
 
     Raises Malformed for a quote that is never closed or a row that is too long, UnicodeDecodeError
     for what is not UTF-8.
     """
-    rest, line, has_ended = b"", 1, False
+    rest, has_ended = b"", False
     while not has_ended:
         more = body.read(BLOCK)
         has_ended = len(more) < BLOCK

@@ -183,7 +183,7 @@ def read_lines(body: IO[bytes], wanted: Wanted, typed: Callable[[], Typed]) -> I
     """
     rows, row, blank = Rows(wanted), 1, None
     for block in blocks(body, quotes=False):
-        columns, blank = _of_lines(block.rows(), rows, row, blank, typed())
+        columns, blank = of_lines(block.rows(), rows, row, blank, typed())
         if columns is not None:
             yield columns
             row += count(columns)
@@ -192,7 +192,7 @@ def read_lines(body: IO[bytes], wanted: Wanted, typed: Callable[[], Typed]) -> I
         raise Malformed(f"the body is empty; send one record per line, such as {example}")
 
 
-def _of_lines(
+def of_lines(
     text: bytes, rows: Rows, row: int, blank: int | None, typed: Typed
 ) -> tuple[Columns | None, int | None]:
     """

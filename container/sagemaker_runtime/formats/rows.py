@@ -14,9 +14,12 @@ import orjson
 from sagemaker_runtime.errors import AlgorithmError
 from sagemaker_runtime.formats.media_types import CSV, JSON, JSON_LINES, MEDIA_TYPES
 from sagemaker_runtime.formats.predictions import Block, Column, checked, length
+from sagemaker_runtime.formats.records import BadRecord
 
 # A line of CSV with nothing in it: many readers pass over one that is blank.
 EMPTY = '""'
+
+JSON_BEGIN, JSON_END = b'{"predictions": [', b"]}"
 
 SPECIAL = re.compile('[",\r\n]')
 
@@ -49,20 +52,69 @@ class Rows:
         """
         blocks = [checked(value, rows, self.names) for value, rows in predictions]
         if len(blocks) > 1:
-            names = {tuple(block) if isinstance(block, dict) else None for block in blocks}
-            if len(names) > 1:
-                raise AlgorithmError(
-                    "predict returned other names for one part of a body than for another; name "
-                    'them once, in OUTPUT = Rows("label", "probability")'
-                )
-            shapes = {block.shape[1:] for block in blocks if isinstance(block, np.ndarray)}
-            if len(shapes) > 1:
-                raise AlgorithmError(
-                    "predict returned another number of values per row for one part of a body than "
-                    f"for another ({', '.join(map(str, sorted(shapes)))}); expected the same for "
-                    "all rows, or a list for each row"
-                )
+            _check_alike(blocks)
         return _WRITERS[MEDIA_TYPES[media_type]]([block for block in blocks if length(block)])
+
+    def write_parts(
+        self, predictions: Iterable[tuple[Any, int | None] | BadRecord], media_type: str
+    ) -> Iterator[bytes]:
+        """
+        Write the same piece by piece, so that only one of them is held; a BadRecord becomes its
+        error: a line of JSON, in CSV as one field, in JSON an element.
+        """
+        kind = MEDIA_TYPES[media_type]
+        first: Block | None = None
+        is_begun = False
+        if kind == JSON:
+            yield JSON_BEGIN
+        for each in predictions:
+            if isinstance(each, BadRecord):
+                text = each.content()
+                width = len(self.names) or (0 if first is None else _width(first))
+                if kind == CSV:
+                    text = _quoted(text.decode()).encode() + b"," * (width - 1)
+                written = text if kind == JSON else text + b"\n"
+            else:
+                block = checked(*each, self.names)
+                if not length(block):
+                    continue
+                first = block if first is None else first
+                _check_alike([first, block])
+                written = _elements(block) if kind == JSON else _WRITERS[kind]([block])
+            yield b"," + written if is_begun and kind == JSON else written
+            is_begun = True
+        if kind == JSON:
+            yield JSON_END
+
+
+def _check_alike(blocks: Sequence[Block]) -> None:
+    """
+    Raise AlgorithmError unless the blocks have the same names and shapes.
+    """
+    names = {tuple(block) if isinstance(block, dict) else None for block in blocks}
+    if len(names) > 1:
+        raise AlgorithmError(
+            "predict returned other names for one part of a body than for another; name "
+            'them once, in OUTPUT = Rows("label", "probability")'
+        )
+    shapes = {block.shape[1:] for block in blocks if isinstance(block, np.ndarray)}
+    if len(shapes) > 1:
+        raise AlgorithmError(
+            "predict returned another number of values per row for one part of a body than "
+            f"for another ({', '.join(map(str, sorted(shapes)))}); expected the same for "
+            "all rows, or a list for each row"
+        )
+
+
+def _width(block: Block) -> int:
+    """
+    Return how many fields a line of CSV has for a block.
+    """
+    if isinstance(block, dict):
+        return len(block)
+    if isinstance(block, np.ndarray):
+        return block.shape[1] if block.ndim == 2 else 1
+    return len(block[0]) if isinstance(block[0], list) else 1
 
 
 def _dumps(value: Any) -> bytes:
@@ -120,7 +172,7 @@ def _scalars(column: Column) -> list[Any]:
 
 
 def _write_json(blocks: list[Block]) -> bytes:
-    return b'{"predictions": [' + b",".join(map(_elements, blocks)) + b"]}"
+    return JSON_BEGIN + b",".join(map(_elements, blocks)) + JSON_END
 
 
 def _write_json_lines(blocks: list[Block]) -> bytes:

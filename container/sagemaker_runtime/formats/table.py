@@ -8,7 +8,7 @@ from functools import cached_property
 from io import StringIO
 from typing import IO
 
-from sagemaker_runtime.formats import columns
+from sagemaker_runtime.formats import columns, records
 from sagemaker_runtime.formats import csv as csv_rows
 from sagemaker_runtime.formats import json as json_rows
 from sagemaker_runtime.formats.layout import Wanted
@@ -65,6 +65,27 @@ class Table:
                 yield from json_rows.read(text, self._wanted, lambda: self._typed)
             else:
                 yield from json_rows.read_lines(text, self._wanted, lambda: self._typed)
+        except UnicodeDecodeError as error:
+            raise not_in_charset(error, media_type, charset) from None
+
+    def read_records(
+        self, body: IO[bytes], media_type: str, charset: str
+    ) -> Iterator[Columns | records.BadRecord]:
+        """
+        Read a body of lines, CSV or JSON Lines, in which a BadRecord stands for each bad one;
+        another media type as ``read`` does.
+        """
+        kind = MEDIA_TYPES[media_type]
+        if kind == JSON:
+            yield from self.read(body, media_type, charset)
+            return
+        check_charset(media_type, charset)
+        try:
+            text = as_utf8(body, charset)
+            if kind == CSV:
+                yield from records.read_csv(text, self._wanted)
+            else:
+                yield from records.read_json_lines(text, self._wanted, self._typed)
         except UnicodeDecodeError as error:
             raise not_in_charset(error, media_type, charset) from None
 
