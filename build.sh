@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: ./build.sh IMAGE [--algorithm FOLDER]
+Usage: ./build.sh IMAGE [--algorithm FOLDER] [--multi-model]
 
 Builds IMAGE, such as taxi-fare or my-model:1.2, from the Dockerfile beside this script.
 
@@ -12,6 +12,8 @@ Options:
   --algorithm FOLDER  the algorithm to put into it, as seen from the top of the project, such as
                       examples/mock/mock_model (default: the one in container/); the packages
                       beside it come along
+  --multi-model       say in the image's labels that it serves multi-model endpoints: SageMaker
+                      then takes it for those (docs/multi-model.md)
 
 Environment:
   ALGORITHM   the package in container/ to take, where there are several
@@ -27,11 +29,12 @@ fail() {
 }
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-image="" algorithm=""
+image="" algorithm="" labels=()
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help) usage; exit 0 ;;
     --algorithm) algorithm=${2:?--algorithm needs a folder, see --help}; shift ;;
+    --multi-model) labels=(--label com.amazonaws.sagemaker.capabilities.multi-models=true) ;;
     -*) fail "unknown option '$1'; see --help" 64 ;;
     *) [ -z "$image" ] || fail "one image, not '$image' and '$1'; see --help" 64; image=$1 ;;
   esac
@@ -77,6 +80,8 @@ fi
 arguments=(
   --build-arg "ALGORITHM=$name" --build-arg "FOLDER=$folder"
   --build-arg "SOURCE=$source" --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
+  # An empty array counts as unset for bash 3.2, macOS's.
+  ${labels[@]+"${labels[@]}"}
 )
 [ -z "${BASE_IMAGE:-}" ] || arguments+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
 platform=${PLATFORM:-linux/amd64}

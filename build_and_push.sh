@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: ./build_and_push.sh IMAGE_NAME [TAG] [--algorithm FOLDER]
+Usage: ./build_and_push.sh IMAGE_NAME [TAG] [--algorithm FOLDER] [--multi-model]
 
 Builds the image with ./build.sh, creates the ECR repository IMAGE_NAME when it is missing, pushes,
 checks that SageMaker can use what was pushed, and prints two lines on standard output: the image's
@@ -19,6 +19,7 @@ by digest stays as long as nobody removes its tag. A repository that exists is l
 
 Options:
   --algorithm FOLDER  handed to ./build.sh
+  --multi-model       the same
 
 Environment:
   AWS_REGION    the region to push to (default: the AWS command line's own)
@@ -77,11 +78,12 @@ matches() {
   [[ "$1" =~ $pattern ]]
 }
 
-name="" tag="" algorithm=()
+name="" tag="" options=()
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help) usage; exit 0 ;;
-    --algorithm) algorithm=(--algorithm "${2:?--algorithm needs a folder, see --help}"); shift ;;
+    --algorithm) options+=("$1" "${2:?--algorithm needs a folder, see --help}"); shift ;;
+    --multi-model) options+=("$1") ;;
     -*) fail "unknown option '$1'; see --help" 64 ;;
     *)
       [ -z "$tag" ] || fail "one name and one tag, not '$1' too; see --help" 64
@@ -169,7 +171,7 @@ fi
 
 say "building $name:$tag"
 # ${array[@]+...}: an empty array counts as unset for bash 3.2, macOS's.
-"$top/build.sh" "$name:$tag" ${algorithm[@]+"${algorithm[@]}"} >&2 \
+"$top/build.sh" "$name:$tag" ${options[@]+"${options[@]}"} >&2 \
   || fail "the build failed, see above; nothing was pushed"
 
 built=$(docker image inspect --format '{{.Os}}/{{.Architecture}}' "$name:$tag")

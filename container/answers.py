@@ -80,7 +80,7 @@ class Call:
     A request that knows when it began and by which id the caller and the log will find it.
     """
 
-    __slots__ = ("began", "environ", "id", "method", "path")
+    __slots__ = ("began", "environ", "id", "method", "model", "path")
 
     def __init__(self, environ: "WSGIEnvironment") -> None:
         self.began = perf_counter()
@@ -88,6 +88,8 @@ class Call:
         self.method, self.path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         given = environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID", "")
         self.id = given if _is_printable(given, INFERENCE_ID_LENGTH) else os.urandom(16).hex()
+        # The name of the model that it asks for, where there are several.
+        self.model: str | None = None
         environ[CALL] = self
 
 
@@ -200,7 +202,7 @@ def log(
         level = logging.INFO if status < 400 else logging.WARNING
         if status in (404, 405):
             level = logging.INFO  # scanners and scrapers ask for paths that are not served
-        if status >= 500:
+        if status >= 500 and status != 507:  # the platform unloads a model and tries again
             level = logging.ERROR
     if logger.isEnabledFor(level):
         about = {
@@ -209,6 +211,8 @@ def log(
             "duration_ms": round((perf_counter() - call.began) * 1000, 3),
             **fields,
         }
+        if call.model is not None:
+            about["model"] = call.model
         if level == logging.INFO and status == 200:
             write_line(logger.name, level, "request", about)
         else:

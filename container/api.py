@@ -3,16 +3,23 @@ The Flask application: the control routes, and the middleware that answers invoc
 """
 
 import json
+from collections.abc import Callable
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import flask
 from flask import Flask, Response, request
 
 from answers import CALL, Answer, Call, complete, refusal
 from invocations import Invocations, check_health
+from middleware import Middleware
 from predictor import Predictor
 from sagemaker_runtime.serving.batch import execution_parameters
 from sagemaker_runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from loading import Models
+    from multi_model import MultiModel
 
 SIGNALS = (
     flask.appcontext_popped,
@@ -25,9 +32,9 @@ SIGNALS = (
 )
 
 
-def create_app(predictor: Predictor, settings: Settings) -> Flask:
+def create_app(served: "Predictor | Models", settings: Settings) -> Flask:
     """
-    Return the application for one model.
+    Return the application for one model, or for those of a multi-model endpoint.
 
     What is added to it as Flask documents it, hooks, error handlers, extensions, more routes, works
     for every request. Hooks and error handlers make POST /invocations slower, by what Flask takes
@@ -37,7 +44,7 @@ def create_app(predictor: Predictor, settings: Settings) -> Flask:
 
     @app.get("/ping", provide_automatic_options=False)
     def ping() -> Response:
-        check_health(predictor)
+        check_health(served)
         return _response(complete(_call(), b'{"status": "healthy"}\n', "application/json"))
 
     @app.get("/execution-parameters", provide_automatic_options=False)
@@ -50,7 +57,7 @@ def create_app(predictor: Predictor, settings: Settings) -> Flask:
         # What a hook has read by get_data or get_json is read again.
         if (body := getattr(request, "_cached_data", None)) is not None:
             request.environ["wsgi.input"] = BytesIO(body)
-        return _response(middleware.invoke(_call()))
+        return _response(answering.invoke(_call()))
 
     @app.errorhandler(Exception)
     def refuse(error: Exception) -> Response:
@@ -75,9 +82,27 @@ def create_app(predictor: Predictor, settings: Settings) -> Flask:
             or sum(map(len, handlers.values())) > 1
         )
 
-    middleware = Invocations(app.wsgi_app, predictor, settings, is_hooked)
+    answering: Invocations | MultiModel
+    middleware: Middleware | MultiModel
+    if isinstance(served, Predictor):
+        answering = Invocations(served, settings)
+        middleware = Middleware(app.wsgi_app, _is_invocation, answering.invoke, is_hooked)
+    else:
+        middleware = answering = _multi_model(app, served, settings, is_hooked)
     app.wsgi_app = middleware  # type: ignore[method-assign]  # as Flask documents it
     return app
+
+
+def _multi_model(
+    app: Flask, models: "Models", settings: Settings, is_hooked: Callable[[], bool]
+) -> "MultiModel":
+    from multi_model import MultiModel  # here, since most endpoints do without
+
+    return MultiModel(app, models, settings, is_hooked)
+
+
+def _is_invocation(call: Call) -> bool:
+    return call.path == "/invocations" and call.method == "POST"
 
 
 def _call() -> Call:

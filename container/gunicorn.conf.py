@@ -49,7 +49,12 @@ def runs_code() -> bool:
 
 
 # With an account for the workers this process is root, which leaves such code to them.
-is_left_to_workers = "--user" in sys.argv and settings.preload == "auto" and runs_code()
+is_left_to_workers = (
+    settings.multi_model == "false"
+    and "--user" in sys.argv
+    and settings.preload == "auto"
+    and runs_code()
+)
 preload_app = preloads(settings, os.environ) and not is_left_to_workers
 
 # A worker that has shown no sign of life for so long is replaced.

@@ -1,24 +1,21 @@
 """
-POST /invocations: the body in, the answer out; negotiation, threads, the time limit.
+A request for a prediction: the body in, the answer out; negotiation, threads, the time limit.
 """
 
-import logging
 import zlib
-from collections.abc import Callable, Iterable
 from functools import lru_cache
 from gzip import BadGzipFile, GzipFile
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 import gevent
-from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.http import parse_accept_header, parse_options_header
 from werkzeug.wsgi import get_content_length
 
-from answers import Answer, Call, ModelUnavailable, NotArrived, complete, headers, log, refusal
+from answers import Answer, Call, ModelUnavailable, NotArrived, complete, headers, log
 from large_bodies import LargeBodies, Spooled
 from predictor import Predictor
 from sagemaker_runtime.algorithm import ANY, usual
@@ -33,7 +30,7 @@ from sagemaker_runtime.settings import Settings
 from threads import Stream, in_thread
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
 # Bodies above this, about 900 rows or 5 ms of work, leave the event loop free for /ping; below it
 # a thread costs more than it saves.
@@ -49,55 +46,18 @@ BODY_TIMEOUT_S = 20.0
 # A model that needs longer than this for one row never runs on the event loop.
 SLOW_MODEL_SECONDS = 0.005
 
-logger = logging.getLogger(__name__)
-
 
 class Invocations:
     """
-    A WSGI middleware that answers POST /invocations and hands everything else on to Flask.
-
-    Finding the view and making its context and response take Flask longer than a row takes the
-    model. Only when ``is_hooked`` says that somebody hooks into Flask's requests are invocations
-    handed on too: to a view that calls ``invoke``.
+    Answers requests for predictions of one model.
     """
 
-    def __init__(
-        self,
-        flask: "WSGIApplication",
-        predictor: Predictor,
-        settings: Settings,
-        is_hooked: Callable[[], bool],
-    ) -> None:
-        self._flask, self._is_hooked = flask, is_hooked
-        self._told = False
+    def __init__(self, predictor: Predictor, settings: Settings) -> None:
         self._predictor, self._timeout_s = predictor, settings.timeout_s
         self._max_payload_mb = settings.max_payload_mb
         self._large_bodies = LargeBodies(predictor, settings.bad_records == "mark")
         self._reads = tuple(predictor.algorithm.input.media_types)
         self._writes = tuple(predictor.algorithm.output.media_types)
-
-    def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
-        call = Call(environ)
-        if call.path != "/invocations" or call.method != "POST":
-            return self._flask(environ, start_response)
-        if self._is_hooked():
-            if not self._told:
-                self._told = True
-                logger.info(
-                    "the Flask application has hooks, error handlers or another view: POST "
-                    "/invocations goes by way of Flask so that they see it, which takes about "
-                    "0.1 ms more for each request"
-                )
-            return self._flask(environ, start_response)
-        try:
-            answer = self.invoke(call)
-        except ParseException:  # gunicorn's to answer: it then closes the connection
-            raise
-        except Exception as error:  # noqa: BLE001 - each is answered and logged
-            answer = refusal(call, error)
-        return answer.send(start_response)
 
     def invoke(self, call: Call) -> Answer:
         """
@@ -219,11 +179,22 @@ class Invocations:
         )
 
 
-def check_health(predictor: Predictor) -> None:
+class Checked(Protocol):
+    """
+    What knows whether it can answer.
+    """
+
+    def health(self) -> str | None:
+        """
+        Return None, or why not.
+        """
+
+
+def check_health(served: Checked) -> None:
     """
     Raise ModelUnavailable unless the model answers.
     """
-    reason = predictor.health()
+    reason = served.health()
     if reason is not None:
         raise ModelUnavailable(reason)
 

@@ -80,6 +80,12 @@ class Predictor:
         except BaseException as error:
             raise as_exception(error) from error
 
+    def unload(self) -> None:
+        """
+        Forget the model, whoever still holds this.
+        """
+        self._model = None
+
     def _answer(
         self, body: IO[bytes], media_type: str, charset: str, answer_type: str
     ) -> tuple[int | None, bytes | Iterator[bytes]]:

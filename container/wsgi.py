@@ -10,7 +10,11 @@ from sagemaker_runtime.algorithm import find_algorithm
 from sagemaker_runtime.paths import Paths
 from sagemaker_runtime.settings import Settings
 
-app = create_app(
-    Predictor(find_algorithm(), Paths.from_environ(os.environ).model),
-    Settings.from_environ(os.environ),
-)
+settings = Settings.from_environ(os.environ)
+algorithm = find_algorithm()
+if settings.multi_model == "true":
+    from loading import Models  # here, since most endpoints do without
+
+    app = create_app(Models(algorithm, settings), settings)
+else:
+    app = create_app(Predictor(algorithm, Paths.from_environ(os.environ).model), settings)

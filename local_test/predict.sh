@@ -13,6 +13,7 @@ makes the script fail.
 
 Environment:
   PORT       the server's port on this machine (default: 8080)
+  MODEL      the model to ask at a multi-model endpoint (docs/multi-model.md), URL-encoded
   SERVE_URL  the server's address, instead of http://127.0.0.1:PORT
 TEXT
 }
@@ -31,6 +32,8 @@ esac
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 port=${PORT:-8080}
 url=${SERVE_URL:-http://127.0.0.1:$port}
+path=${MODEL:+/models/$MODEL/invoke}
+path=${path:-/invocations}
 file=${1:-} content_type=${2:-}
 command -v curl >/dev/null || fail "curl is not installed"
 scratch=$(mktemp -d)
@@ -74,7 +77,7 @@ fi
 
 said=$(curl --silent --show-error --max-time 60 --header "Content-Type: $content_type" \
   --data-binary "@$file" --output "$scratch/answer" \
-  --write-out '%{http_code} %{content_type}, %{time_total} s' "$url/invocations") \
+  --write-out '%{http_code} %{content_type}, %{time_total} s' "$url$path") \
   || fail "nothing answers at $url; start the server: local_test/serve-local.sh IMAGE"
 
 case "$said" in
@@ -85,6 +88,6 @@ case "$said" in
   *)
     cat "$scratch/answer" >&2
     printf '\n' >&2
-    fail "$url/invocations answered ${said%% *} (the body stands above)"
+    fail "$url$path answered ${said%% *} (the body stands above)"
     ;;
 esac

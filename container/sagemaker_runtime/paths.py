@@ -54,6 +54,13 @@ class Paths:
         return self.root / "model"
 
     @property
+    def models(self) -> Path:
+        """
+        Where the platform puts the models of a multi-model endpoint.
+        """
+        return self.root / "models"
+
+    @property
     def output_data(self) -> Path:
         return self.root / "output/data"
 

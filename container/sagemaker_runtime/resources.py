@@ -58,6 +58,28 @@ def memory_mb(root: Path = Path("/")) -> int:
     return min([machine, *(int(text) for text in [*v2, *v1] if text != "max")]) // MB
 
 
+def free_bytes(root: Path = Path("/")) -> int:
+    """
+    Return the memory in bytes that this container may still take: what its cgroup and those above
+    leave, at most what the machine has. What is kept of files counts as free, as the kernel gives
+    it up.
+    """
+    meminfo = (root / "proc/meminfo").read_text()
+    left = [int(found) * 1024 for found in re.findall(r"^MemAvailable: +(\d+) kB$", meminfo, re.M)]
+    for controller, limit, used, prefix in (
+        ("", "memory.max", "memory.current", ""),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
+    ):
+        for folder in _folders(root, controller):
+            if not (folder / limit).is_file() or (folder / limit).read_text().strip() == "max":
+                continue
+            stat = (folder / "memory.stat").read_text()
+            files = re.findall(rf"^{prefix}(?:in)?active_file (\d+)$", stat, re.M)
+            taken = int((folder / used).read_text()) - sum(map(int, files))
+            left.append(int((folder / limit).read_text()) - taken)
+    return max(0, min(left))
+
+
 def oom_kills(root: Path = Path("/")) -> int | None:
     """
     Return how many processes of this container the kernel has ended for lack of memory, None
@@ -143,11 +165,14 @@ def _values(root: Path, controller: str, name: str) -> list[str]:
     Read ``name`` in this process's cgroup and those above it, whose limits hold too. Inside a
     container the group's own path is often hidden, its files then stand at the mount's top.
     """
+    files = [folder / name for folder in _folders(root, controller)]
+    return [file.read_text().strip() for file in files if file.is_file()]
+
+
+def _folders(root: Path, controller: str) -> list[Path]:
     mount = root / "sys/fs/cgroup" / controller
     group = mount / _group(root, controller).lstrip("/")
-    folders = [group, *(folder for folder in group.parents if folder.is_relative_to(mount))]
-    files = [folder / name for folder in folders]
-    return [file.read_text().strip() for file in files if file.is_file()]
+    return [group, *(folder for folder in group.parents if folder.is_relative_to(mount))]
 
 
 def _group(root: Path, controller: str) -> str:

@@ -74,6 +74,8 @@ SETTINGS = (
     Setting("MODEL_SERVER_MODE", "mode", "realtime", "", tuple(MODES),
             "What the endpoint is, which sets sizes and times; of several, the largest count. In a "
             "batch transform job, batch is added.", several=True),
+    Setting("SAGEMAKER_MULTI_MODEL", "multi_model", "false", "", ("true", "false"),
+            "Load and unload models when asked to, as multi-model endpoints do."),
     Setting("MODEL_SERVER_WORKERS", "workers", None, "", range(1, 257),
             "Worker processes; by default one per processor, fewer when memory is short."),
     Setting("MODEL_SERVER_THREADS", "threads", 1, "", range(1, 257),
@@ -85,6 +87,8 @@ SETTINGS = (
     # gunicorn's gevent workers give a sign of life every second: below 5 s a busy one looks dead.
     Setting("MODEL_SERVER_TIMEOUT", "timeout_s", 60, "s", range(5, 3601),
             "Time a request may take; nginx waits longer than that."),
+    Setting("MODEL_SERVER_LOAD_TIMEOUT", "load_timeout_s", 300, "s", range(5, 3601),
+            "Time that a model of a multi-model endpoint may take to load."),
     Setting("MODEL_SERVER_MAX_PAYLOAD_MB", "max_payload_mb", 100, "MB", range(1, 1025),
             "Largest request body."),
     Setting("MODEL_SERVER_BAD_RECORDS", "bad_records", "refuse", "", ("refuse", "mark"),
@@ -103,10 +107,12 @@ class Settings:
 
     port: int
     mode: str
+    multi_model: str
     workers: int
     threads: int
     preload: str
     timeout_s: int
+    load_timeout_s: int
     max_payload_mb: int
     bad_records: str
     log_level: str

@@ -9,6 +9,7 @@ from sagemaker_runtime.resources import (
     account,
     cpus,
     default_workers,
+    free_bytes,
     may_change_account,
     memory_mb,
     oom_kills,
@@ -70,6 +71,42 @@ def test_without_limits_the_machine_counts(files: dict[str, str], tmp_path: Path
     root = _tree(tmp_path, files)
     assert cpus(root) == CORES
     assert memory_mb(root) == MACHINE_MB
+
+
+MEMORY_V2 = {
+    "proc/meminfo": "MemTotal: 9000000 kB\nMemAvailable:  8000000 kB",
+    "proc/self/cgroup": "0::/slice/job",
+    "sys/fs/cgroup/slice/memory.max": "1000000",
+    "sys/fs/cgroup/slice/memory.current": "700000",
+    "sys/fs/cgroup/slice/memory.stat": "anon 5\ninactive_file 100000\nactive_file 50000",
+    "sys/fs/cgroup/slice/job/memory.max": "max",
+}
+MEMORY_V1 = {
+    "proc/meminfo": "MemTotal: 9000000 kB\nMemAvailable:  8000000 kB",
+    "proc/self/cgroup": "5:memory:/docker/0a1b\n0::/",
+    "sys/fs/cgroup/memory/memory.limit_in_bytes": "1000000",
+    "sys/fs/cgroup/memory/memory.usage_in_bytes": "700000",
+    "sys/fs/cgroup/memory/memory.stat": "inactive_file 3\nactive_file 4\n"
+    "total_inactive_file 100000\ntotal_active_file 50000",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        (MEMORY_V2, 450_000),
+        (MEMORY_V1, 450_000),
+        (MEMORY_V2 | {"proc/meminfo": "MemAvailable: 100 kB"}, 102_400),
+        (MEMORY_V2 | {"sys/fs/cgroup/slice/memory.current": "1200000"}, 0),
+        (MEMORY_V2 | {"sys/fs/cgroup/slice/memory.max": "max"}, 8_192_000_000),
+    ],
+    ids=["version 2", "version 1", "short machine", "full", "no limit"],
+)
+def test_free_memory_is_what_the_limit_leaves(
+    files: dict[str, str], left: int, tmp_path: Path
+) -> None:
+    """Files in memory count as free; the tightest group holds, and what the machine has."""
+    assert free_bytes(_tree(tmp_path, files)) == left
 
 
 def test_a_group_above_limits_too(tmp_path: Path) -> None:

@@ -37,17 +37,19 @@ def test_each_variable_is_read() -> None:
     environ = {
         "SAGEMAKER_BIND_TO_PORT": "9000",
         "MODEL_SERVER_MODE": "Batch, async",
+        "SAGEMAKER_MULTI_MODEL": "True",
         "MODEL_SERVER_WORKERS": "3",
         "MODEL_SERVER_THREADS": "2",
         "MODEL_SERVER_PRELOAD": "on",
         "MODEL_SERVER_TIMEOUT": "3600",
+        "MODEL_SERVER_LOAD_TIMEOUT": "600",
         "MODEL_SERVER_MAX_PAYLOAD_MB": "25",
         "MODEL_SERVER_BAD_RECORDS": "mark",
         "MODEL_SERVER_LOG_LEVEL": "DEBUG",
     }
     assert set(environ) == {setting.name for setting in SETTINGS}
     assert Settings.from_environ(environ) == Settings(
-        9000, "batch,async", 3, 2, "on", 3600, 25, "mark", "debug"
+        9000, "batch,async", "true", 3, 2, "on", 3600, 600, 25, "mark", "debug"
     )
 
 

@@ -90,7 +90,7 @@ def test_each_kind_of_hook_is_called_and_its_price_logged_once(
         assert post(client).status_code == 200
     assert seen == ["/invocations"] * 2
     out, err = lines()
-    assert [line["message"] for line in out if line["logger"] == "invocations"] == [
+    assert [line["message"] for line in out if line["logger"] == "middleware"] == [
         "the Flask application has hooks, error handlers or another view: POST /invocations goes "
         "by way of Flask so that they see it, which takes about 0.1 ms more for each request"
     ]

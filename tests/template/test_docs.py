@@ -23,7 +23,7 @@ def page(name: str) -> str:
 
 
 README = page("README.md")
-DOCKER_PAGES = ("README.md", "examples/pretrained/README.md")
+DOCKER_PAGES = ("README.md", "docs/multi-model.md", "examples/pretrained/README.md")
 # test.sh is what runs this test.
 NOT_AGAIN = "./local_test/test.sh\n"
 

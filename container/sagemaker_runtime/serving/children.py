@@ -135,5 +135,13 @@ def _bind_to_parent() -> None:
     Have the kernel send SIGTERM when serve is killed, so that no child goes on alone, and give no
     program that it runs more rights, whatever setuid bits there are.
     """
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent(signal.SIGTERM)
     LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def end_with_parent(number: signal.Signals) -> None:
+    """
+    Have the kernel send this process a signal when the one that started it has ended.
+    """
+    if sys.platform == "linux":
+        LIBC.prctl(PR_SET_PDEATHSIG, number)

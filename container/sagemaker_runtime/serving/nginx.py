@@ -141,5 +141,7 @@ class Nginx:
             "max_payload_mb": settings.max_payload_mb,
             "timeout_s": settings.timeout_s,
             "proxy_timeout_s": settings.timeout_s + PROXY_MARGIN_S,
+            # A model may be loaded twice, tried first, before it answers.
+            "load_timeout_s": 2 * settings.load_timeout_s + settings.timeout_s + PROXY_MARGIN_S,
             **refusals.maps(settings),
         }

@@ -7,6 +7,7 @@ the supervisor with logging and all the rest is imported while gunicorn starts.
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sagemaker_runtime.errors import ExitCode, SettingError
 from sagemaker_runtime.serving import gunicorn, listener
@@ -67,6 +68,9 @@ def _serve(settings: Settings, environ: Mapping[str, str], drain_s: float) -> Ex
         behind_nginx = children.find("nginx") is not None
         if behind_nginx:
             folder.check_sockets(settings.workers)
+        elif settings.multi_model == "true":  # nobody leads requests to the worker with the model
+            environ = {**environ, "MODEL_SERVER_WORKERS": "1"}
+            settings = replace(settings, workers=1)
         children.start(  # first of all
             "gunicorn",
             gunicorn.command(settings, folder, None if behind_nginx else listening),
