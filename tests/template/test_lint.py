@@ -52,9 +52,9 @@ def test_ruff_would_change_nothing():
 
 
 def test_types_agree():
-    """mypy finds nothing in the program nor in the examples."""
+    """mypy finds nothing in the program, the commands and the examples."""
     excluded = (f"--exclude=^container/{name}/" for name in packages())
-    tool("mypy", *excluded, "container", "examples")
+    tool("mypy", *excluded, "container", "deploy", "examples")
 
 
 def test_shellcheck_finds_nothing():

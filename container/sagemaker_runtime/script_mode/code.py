@@ -88,9 +88,9 @@ def _download(uri: str, file: Path, region: str | None) -> None:
     Fetch an object with the job's own credentials.
     """
     # Half a second and 20 MB, for jobs that name their code.
-    import boto3  # type: ignore[import-untyped]  # comes without types
-    from boto3.exceptions import Boto3Error  # type: ignore[import-untyped]
-    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+    import boto3
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or region

@@ -1,0 +1,102 @@
+"""
+What containers print, in CloudWatch Logs.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from deploy.errors import UsageError
+from deploy.options import command
+from deploy.session import Session, client, describe
+
+# The group of each kind, and what the streams' names begin with.
+GROUPS = {
+    "endpoint": ("/aws/sagemaker/Endpoints/{}", ""),
+    "training_job": ("/aws/sagemaker/TrainingJobs", "{}/"),
+    "transform_job": ("/aws/sagemaker/TransformJobs", "{}/"),
+}
+ENDED = ("Completed", "Failed", "Stopped")
+
+
+def find(session: Session, name: str) -> tuple[str, dict[str, Any]]:
+    """
+    Return whether a name is an endpoint, a training job or a transform job, and its description.
+    """
+    for kind in GROUPS:
+        if found := describe(session, kind, name):
+            return kind, found
+    raise UsageError(
+        f"there is no endpoint, training job or transform job '{name}'; see ./deploy.sh status"
+    )
+
+
+def lines(
+    session: Session, kind: str, name: str, since: int = 0, limit: int = 10_000
+) -> Iterator[tuple[int, str, str, str]]:
+    """
+    Yield time in milliseconds, identity, host and text of the lines of all hosts in their order.
+    """
+    group, prefix = (each.format(name) for each in GROUPS[kind])
+    logs = client(session, "logs")
+    asked: dict[str, Any] = {"logGroupName": group, "startTime": since, "limit": limit}
+    if prefix:
+        asked["logStreamNamePrefix"] = prefix
+    try:
+        for page in logs.get_paginator("filter_log_events").paginate(
+            **{k: v for k, v in asked.items() if k != "limit"}
+        ):
+            for each in page["events"]:
+                stream = each["logStreamName"]
+                host = stream.removeprefix(prefix).rpartition("-")[0] if prefix else stream
+                yield each["timestamp"], each["eventId"], host, each["message"].rstrip("\n")
+    except logs.exceptions.ResourceNotFoundException:
+        return
+
+
+def tail(session: Session, kind: str, name: str, count: int) -> list[tuple[str, str]]:
+    """
+    Return host and text of the last lines of each host.
+    """
+    last: dict[str, list[str]] = {}
+    for _, _, host, text in lines(session, kind, name):
+        last[host] = [*last.get(host, [])[1 - count :], text]
+    return [(host, text) for host, texts in last.items() for text in texts]
+
+
+@command(changes=False)
+@click.argument("name", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on until the job has ended, or Ctrl-C.")
+@click.option("--minutes", "past", default=60.0, show_default=True, help="How far back, endpoints.")
+@click.option("--poll", default=5.0, help="Seconds between two looks.")
+def logs(session: Session, name: str | None, follow: bool, past: float) -> None:
+    """
+    What the containers of an endpoint or a job print, of all hosts.
+
+    \b
+    ./deploy.sh logs
+    ./deploy.sh logs --follow JOB
+    """
+    name = name or session.settings.application
+    kind, found = find(session, name)
+    since = int((time.time() - past * 60) * 1000) if kind == "endpoint" else 0
+    seen: set[str] = set()
+    try:
+        while True:
+            for moment, identity, host, text in lines(session, kind, name, since):
+                if identity not in seen:
+                    seen.add(identity)
+                    since = max(since, moment)
+                    click.echo(f"{host} | {text}")
+            status = "".join(
+                str(found.get(each, "")) for each in ("TrainingJobStatus", "TransformJobStatus")
+            )
+            if not follow or status in ENDED:
+                return
+            time.sleep(session.poll)
+            # Looked at before the lines, so that none which came last is missed.
+            kind, found = find(session, name)
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,86 @@
+"""
+Models: what ``--model`` names, and the request that makes a SageMaker model of it.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy import checks, images, storage
+from deploy.errors import UsageError
+from deploy.session import Session, client, describe, isolation, named, role, vpc
+
+
+@dataclass(frozen=True)
+class Model:
+    """
+    A model as it is to be created.
+    """
+
+    name: str
+    request: dict[str, Any]
+    image: images.Image | None  # None for a registered model, which brings its own
+
+
+def wanted(session: Session, given: str, image: str) -> Model:
+    """
+    Return the model that ``--model`` and ``--image`` ask for; uploads it if need be.
+
+    Raises UsageError for what is not there.
+    """
+    request: dict[str, Any] = {"ExecutionRoleArn": role(session), **isolation(session)}
+    request |= vpc(session)
+    environment = session.settings.environment
+    part: dict[str, Any] = {"Environment": environment} if environment else {}
+    base = session.settings.application
+    if re.match(r"arn:[^:]+:sagemaker:.*:model-package/", given):
+        client(session, "sagemaker").describe_model_package(ModelPackageName=given)
+        request["PrimaryContainer"] = {"ModelPackageName": given, **part}
+        return Model(named(base, request), request, None)
+    version = ""
+    if given.startswith("s3://"):
+        archive = given
+    elif given and Path(given).exists():
+        archive = storage.upload_model(session, Path(given))
+    else:
+        job = _job(session, given)
+        archive = job["ModelArtifacts"]["S3ModelArtifacts"]
+        image = image or job["AlgorithmSpecification"]["TrainingImage"]
+    if not Path(given or "-").exists():
+        checks.check_archive(session, archive)
+        version = storage.version(session, archive)
+    found = images.find(session, image)
+    request["PrimaryContainer"] = {"Image": found.uri, "ModelDataUrl": archive, **part}
+    return Model(named(base, request, version), request, found)
+
+
+def _job(session: Session, name: str) -> dict[str, Any]:
+    """
+    Return a completed training job, by default the application's last.
+    """
+    if not name:
+        listed = client(session, "sagemaker").list_training_jobs(
+            NameContains=session.settings.application,
+            StatusEquals="Completed",
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            MaxResults=1,
+        )["TrainingJobSummaries"]
+        if not listed:
+            raise UsageError(
+                "no model: no training job of this application has completed. Train one: "
+                "./deploy.sh train, or name one: --model s3://bucket/model.tar.gz, a folder, a job"
+            )
+        name = listed[0]["TrainingJobName"]
+    job = describe(session, "training_job", name)
+    if not job:
+        raise UsageError(
+            f"--model is '{name}'; expected a folder, a model.tar.gz here or in S3 (s3://…), a "
+            "training job's name or the ARN of a model package"
+        )
+    if job["TrainingJobStatus"] != "Completed":
+        raise UsageError(
+            f"training job {name} is {job['TrainingJobStatus']}: ./deploy.sh why {name}"
+        )
+    return job

@@ -1,0 +1,94 @@
+"""
+The options that commands share, and the session that is made of them.
+"""
+
+import functools
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import click
+
+from deploy import settings
+from deploy.errors import UsageError
+from deploy.session import Session
+
+NAME = click.option("--name", default="", help="The endpoint's name (default: the application's).")
+MODEL = click.option(
+    "--model",
+    default="",
+    help="A folder, a model.tar.gz here or in S3, a training job, or a model package's ARN "
+    "(default: the last completed training job).",
+)
+IMAGE = click.option(
+    "--image",
+    default="",
+    help="Repository, repository:tag or address in ECR (default: the job's; for an archive the "
+    "one of deploy.toml).",
+)
+COMMON = (
+    click.option(
+        "--file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Settings to use instead of deploy.toml.",
+    ),
+    click.option("--local", is_flag=True, help="Use the local cloud, see local_test/cloud.sh."),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+)
+CHANGING = (
+    click.option("--dry-run", is_flag=True, help="Only read, and print the calls as JSON."),
+    click.option("--no-wait", is_flag=True, help="Return when all is asked for."),
+    click.option(
+        "--timeout", "minutes", type=float, help="Minutes to wait at most (default: to the end)."
+    ),
+    click.option(
+        "--poll", default=15.0, show_default=True, help="Seconds between two looks at the state."
+    ),
+)
+
+
+def command(name: str | None = None, changes: bool = True) -> Callable[..., click.Command]:
+    """
+    Make a command of a function that takes the session; ``changes`` adds --dry-run and waiting.
+    """
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def run(
+            file: Path | None,
+            local: bool,
+            as_json: bool,
+            dry_run: bool = False,
+            no_wait: bool = False,
+            minutes: float | None = None,
+            poll: float = 15.0,
+            **given: Any,
+        ) -> None:
+            read = settings.read(file)
+            if local:
+                read = use_local_cloud(read)
+            session = Session(read, boto3.Session(), dry_run, not no_wait, as_json, minutes, poll)
+            function(session, **given)
+
+        for option in reversed(COMMON + (CHANGING if changes else ())):
+            run = option(run)
+        return click.command(name)(run)
+
+    return decorate
+
+
+def use_local_cloud(read: settings.Settings) -> settings.Settings:
+    """
+    Set the variables that local_test/cloud.sh prints, and choose what only an account has.
+    """
+    script = settings.TOP / "local_test/cloud.sh"
+    done = subprocess.run([script, "status"], capture_output=True, text=True)  # noqa: S603
+    exports = [line[7:] for line in done.stdout.splitlines() if line.startswith("export ")]
+    if done.returncode or not exports:
+        raise UsageError(f"the local cloud does not run; start it: {script} start\n{done.stderr}")
+    for name, _, value in (each.partition("=") for each in exports):
+        os.environ[name] = value.strip("'\"")
+    return read

@@ -1,0 +1,176 @@
+"""
+What is there, what really runs, and how it differs from the file.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from deploy import endpoints, operations, owned
+from deploy.errors import UsageError
+from deploy.options import command
+from deploy.session import KIND_TAG, Session, client, describe
+
+DAY_S = 86_400
+METRICS = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
+
+
+@command(changes=False)
+@click.argument("name", required=False)
+def status(session: Session, name: str | None) -> None:
+    """
+    The application's endpoints and jobs: what runs, requests of the last day, differences from
+    deploy.toml, operations that were interrupted.
+
+    \b
+    ./deploy.sh status
+    ./deploy.sh status my-endpoint --json
+    """
+    things = [each for each in owned.find(session) if name in (None, each.name)]
+    if name and not things:
+        raise UsageError(
+            f"nothing named {name} carries the tag of {session.settings.application}; see "
+            "./deploy.sh status, or set application in deploy.toml"
+        )
+    report: dict[str, Any] = {"endpoints": [], "jobs": []}
+    for each in things:
+        if each.kind == "endpoint" and (found := describe(session, "endpoint", each.name)):
+            report["endpoints"].append(endpoint(session, each, found))
+        elif each.kind.endswith("_job") and (found := describe(session, each.kind, each.name)):
+            state = found.get("TrainingJobStatus") or found.get("TransformJobStatus")
+            report["jobs"].append({"job": each.name, "state": state})
+    if session.as_json:
+        click.echo(click.style(_json(report)))
+    else:
+        _show(report, session.settings.application)
+
+
+def _json(report: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(report, indent=2, default=str)
+
+
+def endpoint(session: Session, thing: owned.Owned, found: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return what is to be said of an endpoint.
+    """
+    name = thing.name
+    configured = describe(session, "endpoint_config", found["EndpointConfigName"]) or {}
+    models = {
+        each["VariantName"]: each["ModelName"] for each in configured.get("ProductionVariants", [])
+    }
+    variants = []
+    for each in found.get("ProductionVariants", []):
+        model = describe(session, "model", models.get(each["VariantName"], "")) or {}
+        variants.append(
+            {
+                "variant": each["VariantName"],
+                "model": models.get(each["VariantName"]),
+                "archive": model.get("PrimaryContainer", {}).get("ModelDataUrl"),
+                "images": [
+                    image.get("ResolvedImage") or image.get("SpecifiedImage")
+                    for image in each.get("DeployedImages", [])
+                ],
+                "weight": each.get("CurrentWeight"),
+                "instances": each.get("CurrentInstanceCount"),
+                "wanted_instances": each.get("DesiredInstanceCount"),
+                "last_day": requests(session, name, each["VariantName"]),
+            }
+        )
+    return {
+        "endpoint": name,
+        "state": found["EndpointStatus"],
+        "reason": found.get("FailureReason"),
+        "configuration": found["EndpointConfigName"],
+        "variants": variants,
+        "differs_from_file": differences(session, thing.tags.get(KIND_TAG, ""), name, configured),
+        "interrupted": operations.interrupted(session, name),
+    }
+
+
+def requests(session: Session, name: str, variant: str) -> dict[str, int]:
+    """
+    Return how many requests and errors a variant had in the last day.
+    """
+    now = datetime.now(UTC)
+    dimensions = [
+        {"Name": "EndpointName", "Value": name},
+        {"Name": "VariantName", "Value": variant},
+    ]
+    counted = {}
+    for metric in METRICS:
+        points = client(session, "cloudwatch").get_metric_statistics(
+            Namespace="AWS/SageMaker",
+            MetricName=metric,
+            Dimensions=dimensions,
+            StartTime=now - timedelta(seconds=DAY_S),
+            EndTime=now + timedelta(seconds=60),
+            Period=DAY_S,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        counted[metric] = int(sum(each["Sum"] for each in points))
+    return counted
+
+
+def differences(
+    session: Session, kind: str, name: str, configured: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """
+    Return where a configuration is not what the file would make for the same model.
+    """
+    variants = configured.get("ProductionVariants", [])
+    if not kind or not variants:
+        return {}
+    wanted = endpoints.configuration(session, kind, name, variants[0]["ModelName"])
+    found = {**_flat(configured, ""), **_flat({"ProductionVariants": variants}, "")}
+    return {
+        path: {"file": value, "runs": found.get(path)}
+        for path, value in {**dict.fromkeys(_optional(found)), **_flat(wanted, "")}.items()
+        if found.get(path) != value
+    }
+
+
+def _optional(found: dict[str, Any]) -> list[str]:
+    """
+    Return the paths of what the file can turn off, so that its absence is a difference.
+    """
+    return [path for path in found if path in ("KmsKeyId", "DataCaptureConfig.EnableCapture")]
+
+
+def _flat(value: Any, path: str) -> dict[str, Any]:
+    """
+    Return the leaves of a request by their paths.
+    """
+    parts = value.items() if isinstance(value, dict) else enumerate(value)
+    made: dict[str, Any] = {}
+    for name, part in parts:
+        here = f"{path}.{name}".lstrip(".")
+        made |= _flat(part, here) if isinstance(part, dict | list) else {here: part}
+    return made
+
+
+def _show(report: dict[str, Any], application: str) -> None:
+    if not any(report.values()):
+        click.echo(f"nothing carries the tag of {application}; begin by ./deploy.sh train")
+    for each in report["endpoints"]:
+        click.echo(f"endpoint {each['endpoint']}: {each['state']}, {each['configuration']}")
+        if each["reason"]:
+            click.echo(f"  {each['reason']}")
+        for variant in each["variants"]:
+            day = variant["last_day"]
+            click.echo(
+                f"  {variant['variant']}: {variant['model']} from {variant['archive']}\n"
+                f"    image {', '.join(variant['images']) or 'unknown'}\n"
+                f"    {variant['instances']} of {variant['wanted_instances']} instances, weight "
+                f"{variant['weight']}\n"
+                f"    last day: {day[METRICS[0]]} requests, {day[METRICS[1]]} answered 4xx, "
+                f"{day[METRICS[2]]} answered 5xx"
+            )
+        for path, values in each["differs_from_file"].items():
+            click.echo(f"  {path} is {values['runs']}, deploy.toml says {values['file']}")
+        if record := each["interrupted"]:
+            click.echo(f"  interrupted: {record['step']}; finish it: {record['finish']}")
+    for each in report["jobs"]:
+        click.echo(f"job {each['job']}: {each['state']}")

@@ -1,0 +1,105 @@
+"""
+Taking away what carries the application's tag.
+"""
+
+from functools import partial
+from typing import Any
+
+import click
+
+from deploy import owned, waiting
+from deploy.errors import UsageError
+from deploy.options import command
+from deploy.session import Session, describe, finish, home, say, send
+
+
+@command()
+@click.argument("name", required=False)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def teardown(session: Session, name: str | None, yes: bool) -> None:
+    """
+    Delete the application's endpoints, or one, with their scaling, configurations, models, alarms.
+
+    Nothing without the application's tag is touched. Data, logs, images and roles stay.
+
+    \b
+    ./deploy.sh teardown
+    ./deploy.sh teardown my-endpoint --yes
+    """
+    things = [each for each in owned.find(session) if not each.kind.endswith("_job")]
+    if name:
+        things = _of_endpoint(session, things, name)
+    # Tags of what was deleted a moment ago are still listed.
+    things = [e for e in things if e.kind == "alarm" or describe(session, e.kind, e.name)]
+    for each in things:
+        say(f"{each.kind.replace('_', ' ')} {each.name}")
+    if things and not (yes or session.dry_run):
+        click.confirm(f"Delete these {len(things)}?", abort=True, err=True)
+    endpoints = [each.name for each in things if each.kind == "endpoint"]
+    for endpoint in endpoints:
+        _delete_endpoint(session, endpoint)
+    if not session.dry_run:
+        for endpoint in endpoints:
+            waiting.until(session, endpoint, partial(_gone, session, endpoint), "it cannot be")
+    for each in sorted(things, key=lambda each: each.kind):  # configurations before models
+        if each.kind == "endpoint_config":
+            send(session, "sagemaker", "delete_endpoint_config", {"EndpointConfigName": each.name})
+        if each.kind == "model":
+            send(session, "sagemaker", "delete_model", {"ModelName": each.name})
+    if alarms := [each.name for each in things if each.kind == "alarm"]:
+        send(session, "cloudwatch", "delete_alarms", {"AlarmNames": alarms})
+    kept = [
+        f"files in {home(session)}",
+        *(f"log group /aws/sagemaker/Endpoints/{each}" for each in endpoints),
+        f"images of {session.settings.image or session.settings.application}",
+        *([f"role {session.settings.role}"] if session.settings.role else []),
+    ]
+    finish(session, {"deleted": [f"{e.kind} {e.name}" for e in things], "kept": kept})
+
+
+def _of_endpoint(session: Session, things: list[owned.Owned], name: str) -> list[owned.Owned]:
+    """
+    Return what belongs to one endpoint: of the models those that no other configuration uses.
+    """
+    configurations = [each for each in things if each.kind == "endpoint_config"]
+    used: dict[str, set[str]] = {}
+    for each in configurations:
+        found = describe(session, "endpoint_config", each.name) or {}
+        for variant in found.get("ProductionVariants", []) + found.get(
+            "ShadowProductionVariants", []
+        ):
+            used.setdefault(variant["ModelName"], set()).add(each.endpoint)
+    chosen = [
+        each
+        for each in things
+        if each.endpoint == name or (each.kind == "model" and used.get(each.name) == {name})
+    ]
+    if not chosen:
+        raise UsageError(
+            f"nothing of an endpoint {name} carries the tag of {session.settings.application}; "
+            "see ./deploy.sh status"
+        )
+    return chosen
+
+
+def _delete_endpoint(session: Session, name: str) -> None:
+    for target in owned.scaled(session, name):
+        request = {
+            field: target[field]
+            for field in ("ServiceNamespace", "ResourceId", "ScalableDimension")
+        }
+        send(session, "application-autoscaling", "deregister_scalable_target", request)
+    if not session.dry_run:
+        # While it is being made or changed it cannot be deleted.
+        waiting.until(session, name, partial(_at_rest, session, name), "it cannot be")
+    send(session, "sagemaker", "delete_endpoint", {"EndpointName": name})
+
+
+def _at_rest(session: Session, name: str) -> tuple[str, bool]:
+    found: dict[str, Any] = describe(session, "endpoint", name) or {"EndpointStatus": "Deleted"}
+    return found["EndpointStatus"], found["EndpointStatus"] not in waiting.RUNNING
+
+
+def _gone(session: Session, name: str) -> tuple[str, bool]:
+    found = describe(session, "endpoint", name)
+    return (found["EndpointStatus"] if found else "Deleted"), not found

@@ -1,0 +1,131 @@
+"""Endpoints: names by content, what is used again, what is refused."""
+
+import pytest
+
+import aws
+from deployments import APPLICATION, push
+
+
+def created(account):
+    """The names of the changing calls so far."""
+    return [action for action, _ in account.calls]
+
+
+STEPS = ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
+
+
+@pytest.mark.parametrize("kind", ["realtime", "serverless", "async"])
+def test_an_endpoint_is_made_in_three_steps(run, account, tmp_path, kind):
+    """Model, configuration, endpoint; the image stands by its digest; again, nothing is made."""
+    ended = run(kind, "--model", tmp_path / "model", "--json")
+    assert ended.code == 0, ended.err
+    assert created(account) == STEPS
+    model, configuration, endpoint = (request for _, request in account.calls)
+    assert "@sha256:" in model["PrimaryContainer"]["Image"]
+    assert configuration["ProductionVariants"][0]["ModelName"] == model["ModelName"]
+    assert endpoint["EndpointConfigName"] == configuration["EndpointConfigName"]
+    assert ended.json()["endpoint"] == endpoint["EndpointName"]
+    for request in (model, configuration, endpoint):
+        assert {"Key": "deploy:application", "Value": APPLICATION} in request["Tags"]
+
+    assert run(kind, "--model", tmp_path / "model").code == 0
+    assert created(account) == STEPS
+
+
+def test_other_content_over_an_endpoint_is_refused(run, account, tmp_path):
+    """Another model, image or setting says to use update, before anything is made."""
+    run("realtime", "--model", tmp_path / "model")
+    (tmp_path / "model/weights").write_text("4 5 6", encoding="utf-8")
+    ended = run("realtime", "--model", tmp_path / "model")
+    assert ended.code == 2
+    assert "use ./deploy.sh update toys" in ended.err
+    run.lines += ["[realtime]", "instance_count = 2"]
+    assert "use ./deploy.sh update" in run("realtime", "--model", tmp_path / "model").err
+    assert created(account) == STEPS
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_broken_run_is_resumed(run, account, tmp_path, step):
+    """A call is refused; run again, the command makes what lacks and nothing twice."""
+    account.failing[step] = ("ThrottlingException", "Rate exceeded")
+    ended = run("realtime", "--model", tmp_path / "model")
+    assert ended.code == 3
+    assert "Run the command again" in ended.err
+    account.failing.clear()
+    before = created(account)
+    assert before[-1] == step
+    assert run("realtime", "--model", tmp_path / "model").code == 0
+    assert created(account)[len(before) :] == STEPS[STEPS.index(step) :]
+
+
+def test_the_answer_to_a_create_may_be_lost(run, account, tmp_path):
+    """What exists by the name has the same content, so that it is used."""
+    account.lost["CreateModel"] = (
+        "ValidationException",
+        "Cannot create already existing model",
+    )
+    assert run("realtime", "--model", tmp_path / "model", "--no-wait").code == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "what"),
+    [
+        (["[network]", 'subnets = ["s"]', 'security_groups = ["g"]'], "a VPC"),
+        (["[network]", "isolation = true"], "network isolation"),
+        (["[realtime]", "capture_percent = 5"], "data capture"),
+        (["[serverless]", "memory_mb = 1500"], "expected 1024, 2048"),
+    ],
+)
+def test_serverless_refuses_what_it_cannot_have(run, account, tmp_path, lines, what):
+    """By name, and before anything is made."""
+    run.lines += lines
+    ended = run("serverless", "--model", tmp_path / "model")
+    assert ended.code == 2
+    assert what in ended.err
+    assert created(account) == []
+
+
+def test_an_index_is_refused_before_the_first_call(run, account, tmp_path):
+    """SageMaker takes images in Docker's own format only."""
+    push(account, aws.OCI_INDEX, "v2")
+    ended = run("realtime", "--model", tmp_path / "model", "--image", f"{APPLICATION}:v2")
+    assert ended.code == 2
+    assert "expected application/vnd.docker.distribution.manifest.v2+json" in ended.err
+    assert created(account) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--image", "none:v1"], "there is no repository 'none'"),
+        (["--image", f"{APPLICATION}:v9"], f"there is no image '{APPLICATION}:v9'"),
+        (["--model", "s3://toys-bucket/none.tar.gz"], "there is no model archive"),
+        (["--model", "no-such-job"], "expected a folder, a model.tar.gz"),
+        ([], "no training job of this application has completed"),
+    ],
+)
+def test_what_is_not_there_is_named(run, account, tmp_path, arguments, said):
+    """Image, archive and job are looked at before anything is made."""
+    if arguments[:1] == ["--image"]:
+        arguments = [*arguments, "--model", str(tmp_path / "model")]
+    ended = run("realtime", *arguments)
+    assert ended.code == 2
+    assert said in ended.err
+    assert created(account) == []
+
+
+def test_an_archive_must_be_gzipped(run, account):
+    """What is no archive costs no endpoint that fails after ten minutes."""
+    account.client("s3").put_object(Bucket="toys-bucket", Key="m.tar.gz", Body=b"PK\x03\x04")
+    ended = run("realtime", "--model", "s3://toys-bucket/m.tar.gz")
+    assert "is not gzipped" in ended.err
+    assert ended.code == 2
+
+
+def test_a_role_must_trust_sagemaker(run, account, tmp_path):
+    """The remedy says what to add."""
+    account.client("iam").create_role(RoleName="other", AssumeRolePolicyDocument='{"Statement":[]}')
+    run.lines[1] = f'role = "arn:aws:iam::{aws.ACCOUNT}:role/other"'
+    ended = run("realtime", "--model", tmp_path / "model")
+    assert (ended.code, created(account)) == (2, [])
+    assert "does not trust SageMaker" in ended.err
