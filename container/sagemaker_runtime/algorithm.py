@@ -24,6 +24,8 @@ With ``HYPERPARAMETERS = None`` every hyperparameter is passed through as text.
 ``ENTRY_POINT = True`` says that ``train`` runs the code of a job that brings its own
 (``Estimator(entry_point=...)``). ``RUNS_CODE = True`` says that ``load`` runs code that came with
 the model, a pickle for one: then each worker loads it, under its own account, and root never does.
+``DISTRIBUTED = True`` says that ``train`` makes one model over the rows of several hosts, by
+``job.cluster``: without it, a job with an instance_count above one is refused before it reads data.
 
 ``predict`` is called once for each piece that ``INPUT`` reads a body in. Small bodies are one
 piece, large tables come in several of some thousand rows each, a piece without rows is left out,
@@ -171,6 +173,7 @@ class Algorithm:
     predict: Callable[[Any, Any], Any]
     entry_point: bool = False
     runs_code: bool = False
+    distributed: bool = False
 
 
 def find_algorithm(program: Path = PROGRAM) -> Algorithm:
@@ -208,6 +211,7 @@ def find_algorithm(program: Path = PROGRAM) -> Algorithm:
         module.predict,
         entry_point,
         getattr(module, "RUNS_CODE", entry_point),
+        getattr(module, "DISTRIBUTED", False),
     )
 
 

@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     BAD_MODEL = 6  # the model cannot be loaded, does not answer, or predicts something else
     CHILD_DIED = 7  # nginx or gunicorn ended unexpectedly
     DRAIN_TIMEOUT = 8  # a request was still running when the time to stop was up
+    HOST_LOST = 9  # another host of the job died, hung or failed
     STOPPED = 143  # SIGTERM (128 + 15) came before there was a model
 
 
@@ -121,6 +122,14 @@ class DrainTimeout(JobError):
     """
 
     exit_code = ExitCode.DRAIN_TIMEOUT
+
+
+class HostLost(JobError):
+    """
+    Another host of the job died, hung or failed; the message names it.
+    """
+
+    exit_code = ExitCode.HOST_LOST
 
 
 class Stopped(JobError):

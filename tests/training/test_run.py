@@ -156,17 +156,6 @@ def test_code_that_the_job_brings_is_refused(toy, tmp_path):
     assert "script mode" in failure
 
 
-def test_several_hosts_are_refused(toy, tmp_path):
-    """Each host would write the same names into one archive, so the job ends at once."""
-    config = tmp_path / "ml/input/config/resourceconfig.json"
-    config.parent.mkdir(parents=True)
-    config.write_text(json.dumps({"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}))
-    done = train(toy, tmp_path / "ml")
-    assert done.returncode == ExitCode.BAD_DATA
-    assert "2 hosts (algo-1, algo-2)" in done.stderr
-    assert "instance_count=1" in done.stderr
-
-
 def test_a_library_that_is_not_installed_is_named(tmp_path):
     """A library that is missing is named, and where to add it."""
     program = assemble(tmp_path / "program", "import a_library_of_nobody\n")

@@ -17,7 +17,7 @@ from typing import Any
 from sagemaker_runtime import resources
 from sagemaker_runtime.errors import HyperparameterError
 from sagemaker_runtime.paths import Paths
-from sagemaker_runtime.training import channels, cluster, configuration, hyperparameters
+from sagemaker_runtime.training import channels, configuration, hyperparameters, resource_config
 from sagemaker_runtime.training.hyperparameters import PLATFORM_PREFIXES
 from sagemaker_runtime.training.job import TrainingJob
 
@@ -30,6 +30,8 @@ UNTOLD = {
     "job_name",
     "master_hostname",
 }
+# The toolkits' own port for what the script's library opens on the first host.
+MASTER_PORT = 7777
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Given:
         return cls(
             user,
             platform,
-            configuration.read(paths.resource_config, cluster.EXAMPLE),
+            configuration.read(paths.resource_config, resource_config.EXAMPLE),
             configuration.read(paths.input_data_config, channels.EXAMPLE),
         )
 
@@ -96,6 +98,12 @@ def variables(
         "channels": sorted(environment["channel_input_dirs"]),
         "user_args": given.arguments,
         "training_env": environment,
+        # What torchrun takes, by the names in version 3 of
+        # https://github.com/aws/sagemaker-python-sdk
+        "host_count": len(job.cluster.hosts),
+        "current_host_rank": job.cluster.rank,
+        "master_addr": job.cluster.hosts[0],
+        "master_port": MASTER_PORT,
         **{f"channel_{name}": path for name, path in environment["channel_input_dirs"].items()},
         **{f"hp_{name}": value for name, value in given.hyperparameters.items()},
     }
@@ -108,9 +116,9 @@ def _environment(
     """
     Return what the toolkit's ``Environment`` holds, by its names.
     """
-    hosts, host = list(job.cluster.hosts), job.cluster.current_host
+    hosts, host, machine = list(job.cluster.hosts), job.cluster.here, job.cluster.resources
     groups = given.resources.get("instance_groups", [])
-    group = job.cluster.group or "homogeneousCluster"
+    group = machine.group or "homogeneousCluster"
     members = [each.get("hosts", []) for each in groups if each["instance_group_name"] == group]
     folders = {name: str(paths.channels / name) for name in given.inputs}
     folders |= {name: str(path) for name, path in job.channels.items()}
@@ -120,7 +128,7 @@ def _environment(
         "current_host": host,
         "current_instance_group": group,
         "current_instance_group_hosts": members[0] if members else [],
-        "current_instance_type": job.cluster.instance_type or "local",
+        "current_instance_type": machine.instance_type or "local",
         "distribution_instance_groups": [],
         "framework_module": None,
         "hosts": hosts,
@@ -138,7 +146,7 @@ def _environment(
         "model_dir": str(job.model_dir),
         "module_dir": code,
         "module_name": program.removesuffix(".py"),
-        "network_interface_name": job.cluster.network_interface,
+        "network_interface_name": machine.network_interface,
         "num_cpus": max(1, round(resources.cpus())),
         "num_gpus": _gpus(),
         "num_neurons": 0,

@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Thread
 from time import monotonic
 from typing import IO
 
-from sagemaker_runtime.errors import JobError, Stopped
+from sagemaker_runtime.errors import HostLost, JobError, Stopped
 from sagemaker_runtime.paths import Paths
 from sagemaker_runtime.script_mode import code
 from sagemaker_runtime.script_mode.environment import Given, variables
@@ -70,14 +70,15 @@ def _run(program: str, work: Path, job: TrainingJob, paths: Paths, given: Given)
     interpreter = "/bin/bash" if program.endswith(".sh") else sys.executable
     before = _files(paths.model)
     print(f"running {program} {' '.join(given.arguments)}".rstrip(), flush=True)
-    status, error = _watched([interpreter, program, *given.arguments], work, environ, job.stopping)
+    command = [interpreter, program, *given.arguments]
+    status, error = _watched(command, work, environ, job)
     # Some scripts name the model folder of the platform themselves.
     for file in _files(paths.model) - before:
         target = job.model_dir / file
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(paths.model / file, target)
     saved = bool(_files(job.model_dir))
-    if job.stopping() and not saved:
+    if job.stopping() and not saved and job.cluster.is_leader:
         raise Stopped(f"asked to stop before {program} had saved a model.")
     if job.stopping() and status != 0:
         print(f"{program} was stopped; what it has saved becomes the model")
@@ -85,7 +86,7 @@ def _run(program: str, work: Path, job: TrainingJob, paths: Paths, given: Given)
     if status != 0:
         told = paths.failure.read_text(encoding="utf-8") if paths.failure.exists() else error
         raise ScriptError(_reason(program, status, told.strip()))
-    if not saved:
+    if not saved and job.cluster.is_leader:
         raise ScriptError(
             f"{program} ended well but wrote no model; save it into the folder that SM_MODEL_DIR "
             'names: joblib.dump(model, os.path.join(os.environ["SM_MODEL_DIR"], "model.joblib")).'
@@ -93,10 +94,12 @@ def _run(program: str, work: Path, job: TrainingJob, paths: Paths, given: Given)
 
 
 def _watched(
-    command: Sequence[str], folder: Path, environ: dict[str, str], stopping: Callable[[], bool]
+    command: Sequence[str], folder: Path, environ: dict[str, str], job: TrainingJob
 ) -> tuple[int, str]:
     """
     Run a command, tell it when the job is to end, and return its status and its last error.
+
+    Raises HostLost when another host of the job is lost, and ends the command then.
     """
     process = subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.PIPE)  # noqa: S603
     assert process.stderr is not None  # noqa: S101 - for mypy
@@ -109,7 +112,12 @@ def _watched(
             status = process.wait(POLL_S)
             break
         except subprocess.TimeoutExpired:
-            if stopping() and asked is None:
+            try:
+                job.cluster.check()
+            except HostLost:
+                process.kill()
+                raise
+            if job.stopping() and asked is None:
                 asked = monotonic()
                 process.send_signal(signal.SIGTERM)
             elif asked is not None and monotonic() > asked + KILL_S - PUBLISH_S:

@@ -48,7 +48,7 @@ def report(path: Path, error: BaseException) -> ExitCode:
     Put the traceback into the log and the reason into the failure file ``path``; return the exit
     code.
     """
-    reason, code = _explain(error)
+    reason, code = explain(error)
     words = _shortened(reason, 4 * FAILURE_LIMIT).split()
     reason = printable(" ".join(words), FAILURE_LIMIT)
     print(*_traceback(error), sep="\n", file=sys.stderr)
@@ -61,7 +61,7 @@ def report(path: Path, error: BaseException) -> ExitCode:
     return code
 
 
-def _explain(error: BaseException) -> tuple[str, ExitCode]:
+def explain(error: BaseException) -> tuple[str, ExitCode]:
     """
     Return what a user should read about an error, cause and remedy, and the exit code.
     """

@@ -28,7 +28,8 @@ class TrainingJob:
     catch. ``stopping()`` turns true when the platform asks the job to end: return soon, with a
     valid model or by raising ``errors.Stopped``. Of a model with less than was asked for, say so by
     ``partial("37 of 150 rounds")``, which reaches its metadata.json. ``checkpoints`` keeps what a
-    later start continues from. ``cluster`` names the job's hosts. ``input`` is the algorithm's
+    later start continues from. ``cluster`` has the job's hosts and what they tell each other; on
+    several, the leader's ``model_dir`` and metrics are what counts. ``input`` is the algorithm's
     INPUT, whose columns ``rows`` reads.
     """
 

@@ -25,6 +25,12 @@ def report(name: str, value: float) -> None:
         print(f"metric {name} is {value}, not a finite number: not reported", file=sys.stderr)
 
 
+def leave_to_leader(name: str, value: float) -> None:
+    """
+    Print nothing: SageMaker reads the logs of all hosts, and each metric is to be found once.
+    """
+
+
 def definition(name: str) -> dict[str, str]:
     """
     Return the entry of ``metric_definitions`` whose expression catches ``line(name, value)``.

@@ -5,14 +5,15 @@ Runs a training job: configuration in, the algorithm's ``train``, a model that c
 import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableSequence, Sequence
 
 from sagemaker_runtime.algorithm import Algorithm, find_algorithm
-from sagemaker_runtime.errors import ExitCode
+from sagemaker_runtime.errors import DataError, ExitCode, JobError
 from sagemaker_runtime.paths import PROGRAM, Paths
 from sagemaker_runtime.training import (
     channels,
     checkpoints,
+    cluster,
     failure,
     hyperparameters,
     metric_lines,
@@ -20,9 +21,9 @@ from sagemaker_runtime.training import (
     stop,
     verification,
 )
-from sagemaker_runtime.training.cluster import Cluster
 from sagemaker_runtime.training.job import TrainingJob
 from sagemaker_runtime.training.partial import Partial
+from sagemaker_runtime.training.resource_config import Resources
 
 
 def main(paths: Paths) -> ExitCode:
@@ -49,7 +50,7 @@ def main(paths: Paths) -> ExitCode:
 
 
 def run(
-    algorithm: Algorithm, paths: Paths, stops: Sequence[float], environ: Mapping[str, str]
+    algorithm: Algorithm, paths: Paths, stops: MutableSequence[float], environ: Mapping[str, str]
 ) -> None:
     """
     Train in a private folder and publish the model when ``train`` has returned and the model
@@ -64,8 +65,9 @@ def run(
         hyperparameters.refuse_entry_point(platform, algorithm.name)
     values = hyperparameters.parse(given, algorithm.hyperparameters)
     print(hyperparameters.shown(values))
-    cluster = Cluster.read(paths.resource_config)
-    cluster.require_one_host()
+    resources = Resources.read(paths.resource_config)
+    if len(resources.hosts) > 1 and not algorithm.distributed:
+        raise _one_host_only(algorithm.name, resources.hosts)
 
     def stopping() -> bool:
         return bool(stops)
@@ -73,14 +75,17 @@ def run(
     facts = {
         "algorithm": algorithm.name,
         "code": checkpoints.digest_of_code(PROGRAM / algorithm.name),
-        "hosts": len(cluster.hosts),
+        "hosts": len(resources.hosts),
         "hyperparameters": values,
     }
-    kept = checkpoints.find(paths, environ, cluster.current_host, facts, stopping)
+    kept = checkpoints.find(paths, environ, resources.current_host, facts, stopping)
     partial = Partial()
     folders = channels.find(paths.channels, paths.input_data_config)
     paths.output_data.mkdir(parents=True, exist_ok=True)
-    with publish.staging(paths.model) as folder:
+    with (
+        cluster.met(resources, environ, stops, lambda lost: _end(paths, lost)) as hosts,
+        publish.staging(paths.model) as folder,
+    ):
         staged = Paths(folder)
         staged.model.mkdir()
         algorithm.train(
@@ -90,9 +95,9 @@ def run(
                 channels=folders,
                 model_dir=staged.model,
                 output_dir=paths.output_data,
-                metric=metric_lines.report,
+                metric=metric_lines.report if hosts.is_leader else metric_lines.leave_to_leader,
                 stopping=stopping,
-                cluster=cluster,
+                cluster=hosts,
                 checkpoints=kept,
                 partial=partial,
                 input=algorithm.input,
@@ -100,8 +105,33 @@ def run(
         )
         if unread := folders.unread():
             print(unread)
-        partial.mark(staged.model)
-        files = publish.collect(staged.model, folder / "copies")
-        verification.verify(folder, environ, stops)
-        publish.publish(files, paths.model)
-    print(f"model written to {paths.model}")
+        hosts.await_all()
+        if hosts.is_leader:
+            partial.mark(staged.model)
+            files = publish.collect(staged.model, folder / "copies")
+            verification.verify(folder, environ, stops)
+            publish.publish(files, paths.model)
+        hosts.await_published()
+    if hosts.is_leader:
+        print(f"model written to {paths.model}")
+    else:
+        print(f"the model is that of the leader, {hosts.hosts[0]}")
+
+
+def _one_host_only(name: str, hosts: Sequence[str]) -> DataError:
+    names = ", ".join(map(failure.printable, hosts[:4]))
+    return DataError(
+        f"the job runs on {len(hosts)} hosts ({names}), and {name} trains on one only: set "
+        "instance_count=1 and choose a larger instance if it takes too long. An algorithm whose "
+        "train makes one model with job.cluster says so by DISTRIBUTED = True."
+    )
+
+
+def _end(paths: Paths, error: JobError) -> None:
+    """
+    End the process with its reason, whatever the main thread is in: a library that waits for a host
+    that is lost does not come back.
+    """
+    code = failure.report(paths.failure, error)
+    sys.stdout.flush()
+    os._exit(code)
