@@ -9,7 +9,7 @@ Write a package with these names in its ``__init__.py`` and put it beside this o
     HYPERPARAMETERS = (Hyperparameter("rounds", 100, "Boosting rounds.", minimum=1),)
 
     def train(job: TrainingJob) -> None:
-        '''Read job.channel("training"), write the model's files into job.model_dir.'''
+        '''Read job.channels["training"], write the model's files into job.model_dir.'''
 
     def load(model_dir: Path) -> Any:
         '''Read those files; whatever is returned is handed to predict.'''

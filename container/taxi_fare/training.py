@@ -2,20 +2,17 @@
 Trains the fare model: read, clean, fit, judge, save, verify.
 """
 
-import hashlib
 import json
 import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,7 +58,7 @@ def train(job: TrainingJob) -> None:
     }
     print("training on {} rows, validating on {}".format(*facts.values()))
 
-    fingerprint = _fingerprint(_used(job))
+    fingerprint = job.channels.fingerprint()
     some = slice(None, None, ceil(len(fares) / SAMPLE_ROWS))  # from all files alike
     sample = blocks.matrix({name: values[some] for name, values in held_out.items()})
     progress = Progress(job, sample, fares[some])
@@ -174,24 +171,3 @@ def _verify(served: np.ndarray, trained: np.ndarray) -> None:
             "sagemaker_runtime/engines/trees.py or an estimator that it misreads: choose "
             "another in taxi_fare/estimator.py."
         )
-
-
-def _used(job: TrainingJob) -> dict[str, Path]:
-    """
-    Return the channels that the model and its figures are made of.
-    """
-    names = [name for name in ("training", "validation") if name in job.channels]
-    return {name: job.channels[name] for name in names}
-
-
-def _fingerprint(channels: Mapping[str, Path]) -> str:
-    """
-    Return the SHA-256 of the names and contents of the channels' files, in order.
-    """
-    total = hashlib.sha256()
-    for name, folder in sorted(channels.items()):
-        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            total.update(os.fsencode(f"{name}/{file.relative_to(folder)}"))
-            with file.open("rb") as stream:
-                total.update(hashlib.file_digest(stream, "sha256").digest())
-    return total.hexdigest()

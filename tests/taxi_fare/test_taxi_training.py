@@ -1,7 +1,6 @@
 """The fare model is trained by ``train`` as SageMaker starts it."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -15,7 +14,6 @@ from project import CONTAINER, SAMPLE, TOP
 from sagemaker_runtime.algorithm import find_algorithm
 from sagemaker_runtime.errors import ExitCode
 from sagemaker_runtime.training.metric_lines import definition
-from taxi_fare.training import _fingerprint
 
 
 @pytest.fixture(scope="module", params=["scikit-learn", "lightgbm"])
@@ -143,14 +141,3 @@ def test_the_archive_is_small_and_plain(fares, tmp_path):
         archive.add(root / "model", arcname=".")
     assert (tmp_path / "model.tar.gz").stat().st_size < 20_000_000
     assert not any(path.is_symlink() for path in (root / "model").rglob("*"))
-
-
-def test_names_that_are_not_text_are_in_the_fingerprint(tmp_path):
-    """A data file may have any name that the file system takes, and another name is another set."""
-    found = set()
-    for name in (b"a\xff.csv", b"a\xfe.csv"):
-        folder = tmp_path / str(len(found))
-        folder.mkdir()
-        (folder / os.fsdecode(name)).write_text("1,2\n")
-        found.add(_fingerprint({"training": folder}))
-    assert len(found) == 2

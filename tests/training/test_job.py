@@ -18,7 +18,7 @@ ENTRY_POINT = True
 
 
 def train(job):
-    job.channel("training")
+    job.channels["training"]
     "validation" in job.channels
     seen = {
         "own": job.hyperparameters,

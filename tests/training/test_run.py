@@ -1,6 +1,5 @@
 """``train`` as SageMaker starts it: a process with a tree of files."""
 
-import json
 import os
 import signal
 
@@ -25,7 +24,7 @@ def train(job):
     (job.model_dir / "sub/weights.txt").write_text("42")
     (job.model_dir / "a.txt").write_text("first")
     if how == "data":
-        job.channel("training")
+        job.channels["training"]
     if how == "long":
         raise DataError("the cause. " + "word " * 1000)
     if how == "defect":
@@ -163,17 +162,6 @@ def test_a_library_that_is_not_installed_is_named(tmp_path):
     assert done.returncode == ExitCode.BAD_ALGORITHM
     assert "imports a_library_of_nobody, which is not installed" in done.stderr
     assert "requirements.in" in done.stderr
-
-
-def test_pipe_mode_is_explained(toy, tmp_path):
-    """A channel that would come as a pipe ends the job with the input modes that work."""
-    config = tmp_path / "ml/input/config/inputdataconfig.json"
-    config.parent.mkdir(parents=True)
-    config.write_text(json.dumps({"training": {"TrainingInputMode": "Pipe"}}))
-    done = train(toy, tmp_path / "ml")
-    assert done.returncode == ExitCode.BAD_DATA
-    assert "channel 'training' has the input mode Pipe" in done.stderr
-    assert "FastFile" in done.stderr
 
 
 def test_an_unknown_hyperparameter_ends_the_job_before_training(toy, tmp_path):

@@ -20,7 +20,9 @@ from sagemaker_runtime.algorithm import Column, Table, TrainingJob
 from sagemaker_runtime.errors import AlgorithmError, DataError
 from sagemaker_runtime.formats.columns import join
 from sagemaker_runtime.training import tables
-from sagemaker_runtime.training.channels import data_files
+from sagemaker_runtime.training.channel import Channel
+from sagemaker_runtime.training.channels import Channels
+from sagemaker_runtime.training.data_files import data_files
 
 NAMES = ("fare_amount", *(column.name for column in INPUT.features))
 HEADER = (
@@ -446,11 +448,12 @@ def test_every_kind_is_read(channel, suffix):
 def test_a_job_reads_the_rows_of_its_table(channel, tmp_path):
     """job.rows reads a channel by INPUT, and says so when INPUT is not a table."""
     put(channel, HEADER, ROW)
-    job = TrainingJob({}, {"training": channel}, tmp_path, tmp_path, print, bool, input=INPUT)
+    channels = Channels({"training": Channel(channel)})
+    job = TrainingJob({}, channels, tmp_path, tmp_path, print, bool, input=INPUT)
     assert next(job.rows("training"))["fare_amount"].tolist() == [8.5]
     with pytest.raises(DataError, match="no channel 'validation'"):
         job.rows("validation")
-    with pytest.raises(AlgorithmError, match=r"INPUT is str; read the files below job\.channel"):
+    with pytest.raises(AlgorithmError, match=r"INPUT is str; read job\.channels"):
         replace(job, input="text").rows("training")
 
 

@@ -121,7 +121,7 @@ def _environment(
     group = machine.group or "homogeneousCluster"
     members = [each.get("hosts", []) for each in groups if each["instance_group_name"] == group]
     folders = {name: str(paths.channels / name) for name in given.inputs}
-    folders |= {name: str(path) for name, path in job.channels.items()}
+    folders |= {name: str(channel.path) for name, channel in job.channels.items()}
     return {
         "additional_framework_parameters": given.platform,
         "channel_input_dirs": folders,

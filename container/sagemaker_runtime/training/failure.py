@@ -14,6 +14,8 @@ from sagemaker_runtime.errors import ExitCode, JobError
 FAILURE_LIMIT = 1024
 # Characters of a name or value that a message repeats.
 NAME_LIMIT = 80
+# Names that a message repeats before it says how many more there are.
+NAMED = 5
 # Characters of one entry of a traceback: some libraries put whole arrays into their messages.
 ENTRY_LIMIT = 20_000
 # Begins the further lines of a message in the log, so that none looks like a line of the program.
@@ -27,6 +29,14 @@ def printable(text: str, limit: int = NAME_LIMIT) -> str:
     """
     text = _shortened(text, 2 * limit)  # which may be long; escapes make it longer again
     return _shortened(_escaped(text), limit)
+
+
+def listed(names: list[str]) -> str:
+    """
+    Return the first NAMED names, printable, and how many more there are.
+    """
+    more = len(names) - NAMED
+    return ", ".join(map(printable, names[:NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def _escaped(text: str) -> str:

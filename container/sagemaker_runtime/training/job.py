@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sagemaker_runtime.errors import AlgorithmError, DataError
+from sagemaker_runtime.errors import AlgorithmError
 from sagemaker_runtime.formats.schema import Columns
 from sagemaker_runtime.formats.table import Table
+from sagemaker_runtime.training.channels import Channels
 from sagemaker_runtime.training.checkpoints import Checkpoints
 from sagemaker_runtime.training.cluster import Cluster
 
@@ -22,19 +23,19 @@ class TrainingJob:
     ``hyperparameters`` holds every declared name, typed; with ``HYPERPARAMETERS = None`` those that
     the job was given, as text. ``platform_hyperparameters`` holds what tuning jobs and AWS's SDKs
     add to them (``_tuning_…``, ``sagemaker_…``), as text. ``channels`` maps each channel's name to
-    its folder. Files in ``model_dir`` reach the model archive only, and all at once, after
-    ``train`` returns and the model has answered the example of ``INPUT``; files in ``output_dir``
-    reach output.tar.gz. ``metric(name, value)`` prints the line that SageMaker's metric definitions
-    catch. ``stopping()`` turns true when the platform asks the job to end: return soon, with a
-    valid model or by raising ``errors.Stopped``. Of a model with less than was asked for, say so by
-    ``partial("37 of 150 rounds")``, which reaches its metadata.json. ``checkpoints`` keeps what a
-    later start continues from. ``cluster`` has the job's hosts and what they tell each other; on
-    several, the leader's ``model_dir`` and metrics are what counts. ``input`` is the algorithm's
-    INPUT, whose columns ``rows`` reads.
+    a Channel: ``files()``, ``open()``, ``records()``. Files in ``model_dir`` reach the model
+    archive only, and all at once, after ``train`` returns and the model has answered the example of
+    ``INPUT``; files in ``output_dir`` reach output.tar.gz. ``metric(name, value)`` prints the line
+    that SageMaker's metric definitions catch. ``stopping()`` turns true when the platform asks the
+    job to end: return soon, with a valid model or by raising ``errors.Stopped``. Of a model with
+    less than was asked for, say so by ``partial("37 of 150 rounds")``, which reaches its
+    metadata.json. ``checkpoints`` keeps what a later start continues from. ``cluster`` has the
+    job's hosts and what they tell each other; on several, the leader's ``model_dir`` and metrics
+    are what counts. ``input`` is the algorithm's INPUT, whose columns ``rows`` reads.
     """
 
     hyperparameters: Mapping[str, Any]
-    channels: Mapping[str, Path]
+    channels: Channels
     model_dir: Path
     output_dir: Path
     metric: Callable[[str, float], None]
@@ -45,23 +46,11 @@ class TrainingJob:
     partial: Callable[[str], None] = print
     input: object = None
 
-    def channel(self, name: str) -> Path:
-        """
-        Return the folder of a channel that the algorithm cannot do without.
-
-        Raises DataError when the job has no such channel.
-        """
-        if name not in self.channels:
-            raise DataError(
-                f"the job has no channel {name!r}; it has: {', '.join(self.channels) or 'none'}. "
-                f'Give it one: fit({{"{name}": "s3://bucket/folder/"}}).'
-            )
-        return self.channels[name]
-
     def rows(self, name: str) -> Iterator[Columns]:
         """
         Read the rows of a channel, from CSV, gzipped CSV and Parquet: the label and the features of
-        INPUT, some rows at a time; ``formats.columns.join`` puts the pieces together.
+        INPUT, some rows at a time; ``formats.columns.join`` puts the pieces together. In Pipe mode
+        each call reads the stream of the next epoch.
 
         Raises DataError when the job has no such channel, or with file, row, column and value of
         what is wrong in its files; AlgorithmError when INPUT is not a Table.
@@ -69,8 +58,8 @@ class TrainingJob:
         if not isinstance(self.input, Table):
             raise AlgorithmError(
                 f"job.rows reads the columns of a Table, and INPUT is {type(self.input).__name__}; "
-                f'read the files below job.channel("{name}") instead.'
+                f'read job.channels["{name}"].files() or .open() instead.'
             )
         from sagemaker_runtime.training import tables  # pyarrow, which serving does without
 
-        return tables.read(self.channel(name), self.input)
+        return tables.read(self.channels[name], self.input)

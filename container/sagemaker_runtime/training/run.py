@@ -23,6 +23,7 @@ from sagemaker_runtime.training import (
 )
 from sagemaker_runtime.training.job import TrainingJob
 from sagemaker_runtime.training.partial import Partial
+from sagemaker_runtime.training.pipes import Waiting
 from sagemaker_runtime.training.resource_config import Resources
 
 
@@ -80,7 +81,7 @@ def run(
     }
     kept = checkpoints.find(paths, environ, resources.current_host, facts, stopping)
     partial = Partial()
-    folders = channels.find(paths.channels, paths.input_data_config)
+    folders = channels.find(paths.channels, paths.input_data_config, Waiting.of(environ, stopping))
     paths.output_data.mkdir(parents=True, exist_ok=True)
     with (
         cluster.met(resources, environ, stops, lambda lost: _end(paths, lost)) as hosts,

@@ -15,7 +15,7 @@ HYPERPARAMETERS = (Hyperparameter("slope", 2.0, "Prediction per unit of size."),
 
 def train(job: TrainingJob) -> None:
     """
-    Write the slope; a real algorithm would read ``job.channel("training")`` and fit.
+    Write the slope; a real algorithm would read ``job.channels["training"]`` and fit.
     """
     slope = job.hyperparameters["slope"]
     job.metric("train:slope", slope)

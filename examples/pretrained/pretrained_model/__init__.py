@@ -37,7 +37,8 @@ def train(job: TrainingJob) -> None:
     Fit nothing: put the model into a form that runs no code, so that ``Estimator.fit`` yields an
     archive. The file comes from the channel ``model`` where the job has one, else from this folder.
     """
-    KIT.publish(job.channels.get("model", HERE), job.model_dir)
+    folder = job.channels["model"].folder if "model" in job.channels else HERE
+    KIT.publish(folder, job.model_dir)
 
 
 def load(model_dir: Path) -> Model:
