@@ -1,0 +1,81 @@
+"""
+The routes below /_local_cloud/: status, journal, faults, images. No part of AWS's API.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from local_cloud import images
+from local_cloud.cloud import Cloud
+from local_cloud.engine import EngineError
+from local_cloud.faults import Fault
+from local_cloud.kinds import KINDS
+
+
+class Admin:
+    """
+    Answers what the script and tests ask about the cloud itself.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._routes: dict[tuple[str, str], Callable[[dict[str, Any]], object]] = {
+            ("GET", "status"): self._status,
+            ("GET", "journal"): self._journal,
+            ("POST", "faults"): self._add_fault,
+            ("DELETE", "faults"): self._clear_faults,
+            ("POST", "images"): self._push,
+        }
+
+    def __call__(self, request: Request) -> Response:
+        """
+        Answer a request in JSON.
+        """
+        place = request.path.removeprefix("/_local_cloud/")
+        route = self._routes.get((request.method, place))
+        if route is None:
+            return _json({"message": f"there is no {request.method} {request.path}"}, 404)
+        try:
+            asked = json.loads(request.get_data() or b"{}")
+            return _json(route(asked))
+        except (TypeError, ValueError, KeyError, EngineError) as error:
+            return _json({"message": f"{type(error).__name__}: {error}"}, 400)
+
+    def _status(self, _: dict[str, Any]) -> object:
+        resources = {
+            noun: {
+                record[kind.name]: record.get(kind.status, "")
+                for record in self._cloud.records.all(noun)
+            }
+            for noun, kind in KINDS.items()
+        }
+        return {
+            "region": self._cloud.region,
+            "clock": self._cloud.clock.factor,
+            "folder": str(self._cloud.folder),
+            "resources": {noun: found for noun, found in resources.items() if found},
+        }
+
+    def _journal(self, _: dict[str, Any]) -> object:
+        return [asdict(call) for call in self._cloud.journal.calls()]
+
+    def _add_fault(self, asked: dict[str, Any]) -> object:
+        fault = Fault(**asked)
+        self._cloud.faults.add(fault)
+        return asdict(fault)
+
+    def _clear_faults(self, _: dict[str, Any]) -> object:
+        self._cloud.faults.clear()
+        return {}
+
+    def _push(self, asked: dict[str, Any]) -> object:
+        return {"uri": images.push(self._cloud, asked["image"], asked.get("name"))}
+
+
+def _json(content: object, status: int = 200) -> Response:
+    text = json.dumps(content, default=str)
+    return Response(text, status, content_type="application/json")

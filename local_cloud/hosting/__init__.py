@@ -1,0 +1,3 @@
+"""
+Endpoints: instances are containers, updates move traffic between fleets of them.
+"""

@@ -1,0 +1,3 @@
+"""
+Jobs: training, batch transform, processing and tuning, as containers in the background.
+"""

@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Starts and stops the local cloud: SageMaker on this machine, for the AWS command line and SDKs.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+Usage: local_test/cloud.sh start [--port N] [--clock N] [--region NAME] [--dir FOLDER]
+       local_test/cloud.sh push IMAGE [REPOSITORY[:TAG]] | status | stop  [--dir FOLDER]
+
+start   starts SageMaker's API on 127.0.0.1 and prints the exports that lead boto3, the AWS command
+        line and SageMaker's SDKs to it; take them over: eval "$(local_test/cloud.sh start)"
+push    names an image of this machine's Docker engine in the cloud's registry and prints its
+        address by digest, as build_and_push.sh does with AWS's
+status  prints the exports, and what there is; ends with 3 where no cloud runs
+stop    removes every container that the cloud started, and forgets everything
+
+It runs training jobs, batch jobs and endpoints as containers. It does not judge permissions, has no
+VPC and does not encrypt, and does not claim that AWS answers the same: see docs/local-cloud.md.
+
+Options:
+  --port N       where it answers (default: 4600)
+  --clock N      its waits are N times as short as AWS's (default: 60, an hour is a minute)
+  --region NAME  default: eu-west-1
+  --dir FOLDER   journal, log and working files (default: local_cloud/.run)
+
+Environment:
+  PYTHON   the Python to use, 3.11 or newer (default: the newest found on PATH)
+TEXT
+}
+
+fail() {
+  echo "cloud.sh: $1" >&2
+  exit "${2:-1}"
+}
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+command="" port=4600 clock=60 region=eu-west-1 folder="$top/local_cloud/.run" words=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -h | --help) usage; exit 0 ;;
+    --port) port=${2:?--port needs a number, see --help}; shift ;;
+    --clock) clock=${2:?--clock needs a number, see --help}; shift ;;
+    --region) region=${2:?--region needs a name, see --help}; shift ;;
+    --dir) folder=${2:?--dir needs a folder, see --help}; shift ;;
+    -*) fail "unknown option '$1'; see --help" 64 ;;
+    *) if [ -z "$command" ]; then command=$1; else words+=("$1"); fi ;;
+  esac
+  shift
+done
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+
+running() { [ -s "$folder/pid" ] && kill -0 "$(cat "$folder/pid")" 2>/dev/null; }
+
+python() { "$top/local_cloud/.venv/bin/python" "$@"; }
+
+# ask METHOD ROUTE [JSON]: print what the cloud answers about itself.
+ask() {
+  python - "$(sed -n 's/^export AWS_ENDPOINT_URL=//p' "$folder/exports")" "$@" <<'PYTHON'
+import json
+import sys
+import urllib.error
+import urllib.request
+
+url, method, route, *body = sys.argv[1:]
+request = urllib.request.Request(f"{url}/_local_cloud/{route}", method=method)
+request.data = body[0].encode() if body else None
+try:
+    with urllib.request.urlopen(request) as answer:
+        said = json.load(answer)
+except urllib.error.HTTPError as error:
+    sys.exit(f"cloud.sh: {json.load(error)['message']}")
+if route == "images":
+    print(said["uri"])
+else:
+    for noun, found in said["resources"].items():
+        for name, status in found.items():
+            print(f"# {noun} {name} {status}".rstrip())
+PYTHON
+}
+
+start() {
+  local waited=0
+  if running; then
+    echo "it runs already, by $(cat "$folder/pid")" >&2
+    cat "$folder/exports"
+    return
+  fi
+  command -v docker >/dev/null || fail "docker is not installed: https://docs.docker.com/get-docker/"
+  docker info >/dev/null 2>&1 || fail "no Docker engine answers; start Docker Desktop, or on Linux: \
+sudo systemctl start docker. What 'docker info' says: $(docker info 2>&1 | tail -n 1)"
+  # shellcheck source=local_test/environment.sh
+  source "$top/local_test/environment.sh"
+  venv="$top/local_cloud/.venv"
+  ensure_environment requirements-cloud.txt >&2
+
+  rm -rf "$folder/work" "$folder/log"
+  (
+    cd "$top"
+    exec env -u PYTHONPATH -u AWS_ENDPOINT_URL AWS_EC2_METADATA_DISABLED=true \
+      "$venv/bin/python" -m local_cloud --background --port "$port" --clock "$clock" \
+      --region "$region" --folder "$folder/work"
+  ) >"$folder/log" 2>&1 </dev/null &
+  echo $! >"$folder/pid"
+  until grep -q '^http' "$folder/log"; do
+    running || fail "it ended at once: $(tail -n 1 "$folder/log")"
+    [ $((waited += 1)) -lt 300 ] || fail "it does not start; its log: $folder/log"
+    sleep 0.1
+  done
+  cat >"$folder/exports" <<TEXT
+export AWS_ENDPOINT_URL=$(grep -m 1 '^http' "$folder/log")
+export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+export AWS_REGION=$region AWS_DEFAULT_REGION=$region
+export AWS_EC2_METADATA_DISABLED=true
+unset AWS_PROFILE AWS_SESSION_TOKEN
+TEXT
+  cat "$folder/exports"
+}
+
+case "$command" in
+  start)
+    [ ${#words[@]} -eq 0 ] || fail "start takes options only, not '${words[*]}'; see --help" 64
+    start
+    ;;
+  push)
+    [ ${#words[@]} -ge 1 ] || fail "which image? For example: local_test/cloud.sh push taxi-fare" 64
+    running || fail "no cloud runs; start it: local_test/cloud.sh start" 3
+    named=${words[1]:+, \"name\": \"${words[1]}\"}
+    ask POST images "{\"image\": \"${words[0]}\"$named}"
+    ;;
+  status)
+    running || { echo "no cloud runs; start it: local_test/cloud.sh start" >&2; exit 3; }
+    cat "$folder/exports"
+    ask GET status
+    ;;
+  stop)
+    running || { echo "no cloud runs" >&2; exit 0; }
+    kill "$(cat "$folder/pid")"
+    while running; do sleep 0.1; done
+    rm -rf "$folder/pid" "$folder/exports" "$folder/work"
+    ;;
+  *) fail "expected start, push, status or stop, got '$command'; see --help" 64 ;;
+esac
