@@ -23,7 +23,7 @@ def test_scripts_train_and_serve_in_their_image(tmp_path):
     with built(tag, "--algorithm", FOLDER):
         assert job.train(tag, "train", options=READ_ONLY) == 0, job.log
         assert "train:accuracy=1.0000;" in job.log
-        assert job.files() == ["model.joblib"]
+        assert job.files() == ["model.joblib", "openapi.json"]
         with server(tag, job.model, READ_ONLY) as started:
             answer = started.predict(b"[[6.2, 2.9, 4.3, 1.3]]", "application/json")
             assert answer.status == 200, answer.body

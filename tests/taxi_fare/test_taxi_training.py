@@ -30,7 +30,12 @@ def fares(tmp_path_factory, request):
 def test_the_fare_model_has_its_files(fares):
     """The archive holds the serving model, the estimator and what they are made of."""
     root, _ = fares
-    assert files(root / "model") == ["estimator.skops", "metadata.json", "trees.npz"]
+    assert files(root / "model") == [
+        "estimator.skops",
+        "metadata.json",
+        "openapi.json",
+        "trees.npz",
+    ]
     metadata = json.loads((root / "model/metadata.json").read_text())
     assert metadata["hyperparameters"]["rounds"] == 20
     assert metadata["code_revision"] == "1234abc"

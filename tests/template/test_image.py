@@ -22,6 +22,7 @@ from containers import (
     model_mount,
     server,
 )
+from described import hold
 from harness import wait_until
 from project import ALGORITHM, SAMPLE, TOP, clone, own_algorithm, quick
 from sagemaker_runtime.errors import ExitCode
@@ -99,6 +100,14 @@ def test_it_predicts_from_outside(image, trained):
         answer = started.predict(EXAMPLE, CONTENT_TYPE)
         assert answer.status == 200
         assert answer.body
+
+
+def test_it_does_what_its_description_says(image, trained):
+    """What train wrote beside the model is what the image serves, whatever Schemathesis sends."""
+    document = json.loads((trained.model / "openapi.json").read_text(encoding="utf-8"))
+    # Warnings are what a bad request leaves in the log.
+    with server(image, trained.model, allow='"level": "warning"') as started:
+        assert 200 in hold(document, started.port)
 
 
 def test_without_an_argument_it_trains(image, tmp_path):

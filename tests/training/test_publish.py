@@ -110,6 +110,17 @@ def test_links_become_what_they_lead_to(model, tmp_path):
     assert outside.stat().st_nlink == 1
 
 
+def test_a_file_of_the_runtime_does_not_replace_the_algorithms(tmp_path):
+    """What the algorithm wrote stays; under another name the file is added, for all to read."""
+    files = [(tmp_path / "a", Path("a"))]
+    assert publish.unless_there("a", "text", files, tmp_path) == []
+    ((file, name),) = publish.unless_there("b", "text", files, tmp_path)
+    assert (file.read_text(), name) == ("text", Path("b"))
+    assert file.stat().st_mode & 0o777 == 0o644
+    with pytest.raises(JobError, match="could not be written"):
+        publish.unless_there("c", "text", files, tmp_path / "gone")
+
+
 @pytest.mark.parametrize(
     ("link", "target", "words"),
     [

@@ -1,5 +1,6 @@
 """``train`` as SageMaker starts it: a process with a tree of files."""
 
+import json
 import os
 import signal
 
@@ -69,8 +70,10 @@ def test_the_model_is_published_whatever_the_arguments(toy, tmp_path, arguments)
     done = train(toy, tmp_path / "ml", *arguments)
     assert done.returncode == ExitCode.OK, done.stderr
     model = tmp_path / "ml/model"
-    assert files(model) == ["a.txt", "sub/weights.txt"]
+    assert files(model) == ["a.txt", "openapi.json", "sub/weights.txt"]
     assert (model / "sub/weights.txt").stat().st_mode & 0o444 == 0o444
+    assert (model / "openapi.json").stat().st_mode & 0o444 == 0o444
+    assert json.loads((model / "openapi.json").read_text())["info"]["title"] == "toy"
     assert not (tmp_path / "ml/output/failure").exists()
 
 
@@ -119,7 +122,12 @@ def test_a_link_in_the_model_becomes_what_it_leads_to(toy, tmp_path):
     root = tmp_path / "ml"
     write_hyperparameters(root, how="link")
     assert train(toy, root).returncode == ExitCode.OK
-    assert files(root / "model") == ["a.txt", "latest/weights.txt", "sub/weights.txt"]
+    assert files(root / "model") == [
+        "a.txt",
+        "latest/weights.txt",
+        "openapi.json",
+        "sub/weights.txt",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +192,10 @@ def test_an_earlier_failure_is_forgotten(toy, tmp_path):
 
 @pytest.mark.parametrize(
     ("how", "code", "model"),
-    [("stop", ExitCode.OK, ["a.txt", "sub/weights.txt"]), ("give up", ExitCode.STOPPED, [])],
+    [
+        ("stop", ExitCode.OK, ["a.txt", "openapi.json", "sub/weights.txt"]),
+        ("give up", ExitCode.STOPPED, []),
+    ],
 )
 def test_sigterm_leaves_a_whole_model_or_none(toy, tmp_path, how, code, model):
     """

@@ -147,7 +147,7 @@ def test_a_model_that_cannot_be_served_is_not_published(tmp_path, how, code, wor
     write_hyperparameters(root, how=how)
     done = train(assemble(tmp_path / "program", UNSERVABLE), root)
     assert done.returncode == code, done.stderr
-    assert files(root / "model") == (["model.pkl"] if code == ExitCode.OK else [])
+    assert files(root / "model") == (["model.pkl", "openapi.json"] if code == ExitCode.OK else [])
     assert not list(root.glob("**/.train-staging"))
     if words:
         failure = (root / "output/failure").read_text()

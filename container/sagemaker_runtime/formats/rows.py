@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 
 from sagemaker_runtime.errors import AlgorithmError
+from sagemaker_runtime.formats import json_schema
 from sagemaker_runtime.formats.media_types import CSV, JSON, JSON_LINES, MEDIA_TYPES
 from sagemaker_runtime.formats.predictions import Block, Column, checked, length
 from sagemaker_runtime.formats.records import BadRecord
@@ -42,6 +43,14 @@ class Rows:
         if len(set(names)) < len(names):
             raise AlgorithmError(f"Rows names {', '.join(names)}; expected each name once")
         self.names = names
+
+    def json_schema(self, media_type: str) -> json_schema.Schema:
+        """
+        Return the JSON Schema of an answer, for the description of what is served.
+        """
+        if MEDIA_TYPES[media_type] != JSON:
+            return json_schema.TEXT
+        return json_schema.of_predictions(self.names)
 
     def write(self, predictions: Sequence[tuple[Any, int | None]], media_type: str) -> bytes:
         """

@@ -8,7 +8,7 @@ from functools import cached_property
 from io import StringIO
 from typing import IO
 
-from sagemaker_runtime.formats import columns, records
+from sagemaker_runtime.formats import columns, json_schema, records
 from sagemaker_runtime.formats import csv as csv_rows
 from sagemaker_runtime.formats import json as json_rows
 from sagemaker_runtime.formats.layout import Wanted
@@ -107,6 +107,14 @@ class Table:
         writer.writerows([[column.example for column in self.features]][:rows])
         writer.writerows([with_gaps] * (rows - 1))
         return CSV, text.getvalue().encode()
+
+    def json_schema(self, media_type: str) -> json_schema.Schema:
+        """
+        Return the JSON Schema of a body, for the description of what is served.
+        """
+        if MEDIA_TYPES[media_type] != JSON:
+            return json_schema.TEXT
+        return json_schema.of_table(self.features, self.unread)
 
     @cached_property
     def _wanted(self) -> Wanted:

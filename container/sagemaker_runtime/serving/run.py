@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sagemaker_runtime.errors import ExitCode, SettingError
+from sagemaker_runtime.errors import AlgorithmError, ExitCode, SettingError
 from sagemaker_runtime.serving import gunicorn, listener
 from sagemaker_runtime.serving.children import Children
 from sagemaker_runtime.serving.folder import RunFolder
@@ -32,7 +32,7 @@ def main(
         refuse_foreign(environ)
         settings = Settings.from_environ(environ)
         return _serve(settings, environ, drain_s)
-    except SettingError as error:
+    except (SettingError, AlgorithmError) as error:
         print(f"serve: {error}", file=sys.stderr)
         return error.exit_code
 
@@ -54,11 +54,19 @@ def _printed(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
     parser.add_argument(
         "--show-settings", action="store_true", help="print each setting in force and end"
     )
+    parser.add_argument(
+        "--openapi", action="store_true", help="print what is served as OpenAPI has it, and end"
+    )
     options = parser.parse_args(arguments)
     if options.show_settings:
         refuse_foreign(environ)
         print(show(environ), end="")
-    return bool(options.show_settings)
+    if options.openapi:
+        from sagemaker_runtime import openapi
+        from sagemaker_runtime.algorithm import find_algorithm
+
+        print(openapi.text(find_algorithm()), end="")
+    return bool(options.show_settings or options.openapi)
 
 
 def _serve(settings: Settings, environ: Mapping[str, str], drain_s: float) -> ExitCode:

@@ -87,6 +87,25 @@ def collect(staged: Path, copies: Path) -> list[tuple[Path, Path]]:
     return files
 
 
+def unless_there(
+    name: str, text: str, files: Iterable[tuple[Path, Path]], folder: Path
+) -> list[tuple[Path, Path]]:
+    """
+    Write a file of the runtime's into ``folder`` and return it as ``collect`` does; none where the
+    algorithm has one of that name.
+
+    Raises JobError when it cannot be written.
+    """
+    if any(Path(name) == taken for _, taken in files):
+        return []
+    try:
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).chmod(0o644)
+    except OSError as error:
+        raise _unwritten(folder, error) from error
+    return [(folder / name, Path(name))]
+
+
 def publish(files: Iterable[tuple[Path, Path]], model: Path) -> None:
     """
     Rename each file to its path in ``model``, which is on the same file system.

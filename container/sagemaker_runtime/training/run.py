@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, MutableSequence, Sequence
 
+from sagemaker_runtime import openapi
 from sagemaker_runtime.algorithm import Algorithm, find_algorithm
 from sagemaker_runtime.errors import DataError, ExitCode, JobError
 from sagemaker_runtime.paths import PROGRAM, Paths
@@ -111,6 +112,7 @@ def run(
             partial.mark(staged.model)
             files = publish.collect(staged.model, folder / "copies")
             verification.verify(folder, environ, stops)
+            files += publish.unless_there(openapi.FILE, openapi.text(algorithm), files, folder)
             publish.publish(files, paths.model)
         hosts.await_published()
     if hosts.is_leader:
