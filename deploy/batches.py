@@ -37,7 +37,9 @@ def batch(
     into: Path | None,
 ) -> None:
     """
-    Answers for all files of a FOLDER here or in S3; run again, it does what is missing.
+    Answers for all files of a folder here or in S3.
+
+    Run again, it does what is missing.
 
     Files are split at their lines into requests, so CSV must have no header, or use --whole-files.
 

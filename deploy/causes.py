@@ -40,7 +40,7 @@ CAUSES = (
         "Push with `./build_and_push.sh`, which makes one and checks it.",
     ),
     Cause(
-        ("Could not find model data", "there is no model archive"),
+        ("Could not access model data", "Could not find model data"),
         "The archive is not where the model says, or the execution role may not read it.",
         "`aws s3 ls` the address; give the role `s3:GetObject` and `s3:ListBucket` on it.",
     ),

@@ -21,7 +21,7 @@ OK, BAD, UNKNOWN = "ok", "problem", "cannot know"
 @command(changes=False)
 def doctor(session: Session) -> None:
     """
-    Look at credentials, role, image, bucket, quotas, Docker; a finding and a remedy each.
+    What stands in the way of a deployment, and the remedy.
 
     \b
     ./deploy.sh doctor

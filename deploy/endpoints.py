@@ -61,7 +61,9 @@ def serverless(session: Session, name: str, model: str, image: str) -> None:
 @IMAGE
 def asynchronous(session: Session, name: str, model: str, image: str) -> None:
     """
-    An endpoint with a queue, whose answers come to S3: large bodies, long work.
+    An endpoint with a queue; answers come to S3.
+
+    For large bodies and long work: 1 GB, an hour.
 
     \b
     ./deploy.sh async

@@ -83,7 +83,10 @@ def find(session: Session, name: str = "") -> Image:
 
 
 def _push(repository: str) -> str:
-    return f"push one: ./build_and_push.sh {repository}"
+    return (
+        f"push one: ./build_and_push.sh {repository}, in the local cloud: "
+        f"local_test/cloud.sh push {repository}"
+    )
 
 
 def _architecture(session: Session, where: dict[str, str], manifest: dict) -> str:

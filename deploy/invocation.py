@@ -54,7 +54,7 @@ def invoke(
     stream: bool,
 ) -> None:
     """
-    Ask an endpoint: FILE or standard input goes in, the answer comes out.
+    Ask an endpoint: a file or standard input.
 
     An asynchronous endpoint is waited for until the answer is there.
 

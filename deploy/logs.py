@@ -34,22 +34,22 @@ def find(session: Session, name: str) -> tuple[str, dict[str, Any]]:
 
 
 def lines(
-    session: Session, kind: str, name: str, since: int = 0, limit: int = 10_000
+    session: Session, kind: str, name: str, since: int = 0
 ) -> Iterator[tuple[int, str, str, str]]:
     """
     Yield time in milliseconds, identity, host and text of the lines of all hosts in their order.
     """
     group, prefix = (each.format(name) for each in GROUPS[kind])
     logs = client(session, "logs")
-    asked: dict[str, Any] = {"logGroupName": group, "startTime": since, "limit": limit}
+    asked: dict[str, Any] = {"logGroupName": group, "startTime": since}
     if prefix:
         asked["logStreamNamePrefix"] = prefix
     try:
-        for page in logs.get_paginator("filter_log_events").paginate(
-            **{k: v for k, v in asked.items() if k != "limit"}
-        ):
+        for page in logs.get_paginator("filter_log_events").paginate(**asked):
             for each in page["events"]:
                 stream = each["logStreamName"]
+                if not stream.startswith(prefix):  # moto does not look at the prefix
+                    continue
                 host = stream.removeprefix(prefix).rpartition("-")[0] if prefix else stream
                 yield each["timestamp"], each["eventId"], host, each["message"].rstrip("\n")
     except logs.exceptions.ResourceNotFoundException:
@@ -73,7 +73,7 @@ def tail(session: Session, kind: str, name: str, count: int) -> list[tuple[str, 
 @click.option("--poll", default=5.0, help="Seconds between two looks.")
 def logs(session: Session, name: str | None, follow: bool, past: float) -> None:
     """
-    What the containers of an endpoint or a job print, of all hosts.
+    What the containers of an endpoint or a job print.
 
     \b
     ./deploy.sh logs

@@ -3,8 +3,6 @@ The options that commands share, and the session that is made of them.
 """
 
 import functools
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,7 @@ from typing import Any
 import boto3
 import click
 
-from deploy import settings
-from deploy.errors import UsageError
+from deploy import rehearsal, settings
 from deploy.session import Session
 
 NAME = click.option("--name", default="", help="The endpoint's name (default: the application's).")
@@ -69,7 +66,7 @@ def command(name: str | None = None, changes: bool = True) -> Callable[..., clic
         ) -> None:
             read = settings.read(file)
             if local:
-                read = use_local_cloud(read)
+                read = rehearsal.prepare(read)
             session = Session(read, boto3.Session(), dry_run, not no_wait, as_json, minutes, poll)
             function(session, **given)
 
@@ -78,17 +75,3 @@ def command(name: str | None = None, changes: bool = True) -> Callable[..., clic
         return click.command(name)(run)
 
     return decorate
-
-
-def use_local_cloud(read: settings.Settings) -> settings.Settings:
-    """
-    Set the variables that local_test/cloud.sh prints, and choose what only an account has.
-    """
-    script = settings.TOP / "local_test/cloud.sh"
-    done = subprocess.run([script, "status"], capture_output=True, text=True)  # noqa: S603
-    exports = [line[7:] for line in done.stdout.splitlines() if line.startswith("export ")]
-    if done.returncode or not exports:
-        raise UsageError(f"the local cloud does not run; start it: {script} start\n{done.stderr}")
-    for name, _, value in (each.partition("=") for each in exports):
-        os.environ[name] = value.strip("'\"")
-    return read

@@ -10,9 +10,10 @@ import click
 from deploy import endpoints, operations, owned
 from deploy.errors import UsageError
 from deploy.options import command
-from deploy.session import KIND_TAG, Session, client, describe
+from deploy.session import KIND_TAG, Session, client, describe, finish
 
 DAY_S = 86_400
+SWITCHES = ("KmsKeyId", "DataCaptureConfig.EnableCapture")
 METRICS = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
 
 
@@ -20,8 +21,9 @@ METRICS = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
 @click.argument("name", required=False)
 def status(session: Session, name: str | None) -> None:
     """
-    The application's endpoints and jobs: what runs, requests of the last day, differences from
-    deploy.toml, operations that were interrupted.
+    What is there, what runs, what differs from deploy.toml.
+
+    With the requests of the last day, and operations that were interrupted.
 
     \b
     ./deploy.sh status
@@ -41,15 +43,9 @@ def status(session: Session, name: str | None) -> None:
             state = found.get("TrainingJobStatus") or found.get("TransformJobStatus")
             report["jobs"].append({"job": each.name, "state": state})
     if session.as_json:
-        click.echo(click.style(_json(report)))
+        finish(session, report)
     else:
         _show(report, session.settings.application)
-
-
-def _json(report: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(report, indent=2, default=str)
 
 
 def endpoint(session: Session, thing: owned.Owned, found: dict[str, Any]) -> dict[str, Any]:
@@ -123,20 +119,16 @@ def differences(
     variants = configured.get("ProductionVariants", [])
     if not kind or not variants:
         return {}
-    wanted = endpoints.configuration(session, kind, name, variants[0]["ModelName"])
-    found = {**_flat(configured, ""), **_flat({"ProductionVariants": variants}, "")}
+    model = variants[0]["ModelName"]
+    wanted = _flat(endpoints.configuration(session, kind, name, model), "")
+    runs = _flat({part: value for part, value in configured.items() if part != "Tags"}, "")
+    # AWS adds defaults of its own, so only these are looked at where the file says nothing.
+    paths = [*wanted, *(path for path in SWITCHES if path in runs and path not in wanted)]
     return {
-        path: {"file": value, "runs": found.get(path)}
-        for path, value in {**dict.fromkeys(_optional(found)), **_flat(wanted, "")}.items()
-        if found.get(path) != value
+        path: {"file": wanted.get(path), "runs": runs.get(path)}
+        for path in paths
+        if wanted.get(path) != runs.get(path)
     }
-
-
-def _optional(found: dict[str, Any]) -> list[str]:
-    """
-    Return the paths of what the file can turn off, so that its absence is a difference.
-    """
-    return [path for path in found if path in ("KmsKeyId", "DataCaptureConfig.EnableCapture")]
 
 
 def _flat(value: Any, path: str) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from deploy.session import Session, describe, finish, home, say, send
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def teardown(session: Session, name: str | None, yes: bool) -> None:
     """
-    Delete the application's endpoints, or one, with their scaling, configurations, models, alarms.
+    Delete what carries the application's tag, after asking.
 
-    Nothing without the application's tag is touched. Data, logs, images and roles stay.
+    Endpoints, or one, with their scaling, configurations, models and alarms. Data, logs, images and
+    roles stay.
 
     \b
     ./deploy.sh teardown

@@ -38,7 +38,9 @@ HOUR_S = 3600
 @IMAGE
 def train(session: Session, data: tuple[str, ...], given: tuple[str, ...], image: str) -> None:
     """
-    A training job; the same data, hyperparameters and image are not trained again.
+    Train a model in a training job.
+
+    The same data, hyperparameters and image are not trained again.
 
     \b
     ./deploy.sh train --data data/

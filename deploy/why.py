@@ -17,7 +17,7 @@ LINES = 20
 @click.argument("name", required=False)
 def why(session: Session, name: str | None) -> None:
     """
-    Why a job, an endpoint or an update failed: reason, last lines, alarms, cause and remedy.
+    Why a job, an endpoint or an update failed, and the remedy.
 
     \b
     ./deploy.sh why
@@ -52,7 +52,9 @@ def why(session: Session, name: str | None) -> None:
         click.echo(f"  {line}")
     for each in matching:
         click.echo(f"cause: {each.meaning}\n  remedy: {each.remedy}")
-    if not matching:
+    if report["state"] in ("InService", "Completed") and not report["reason"]:
+        click.echo("nothing has failed")
+    elif not matching:
         click.echo("cause: none of docs/troubleshooting.md; the lines above say most")
 
 

@@ -48,7 +48,7 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loader: Any) -> Ite
 
 
 @pytest.fixture
-def run(account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Commands:
+def run(account: Account, tmp_path: Path) -> Commands:
     """The commands, with a model and data on this machine to give them."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model/weights").write_text("1 2 3", encoding="utf-8")
@@ -60,4 +60,4 @@ def run(account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         f'role = "arn:aws:iam::{aws.ACCOUNT}:role/worker"',
         f'bucket = "{BUCKET}"',
     ]
-    return Commands(account, capsys, tmp_path / "deploy.toml", lines)
+    return Commands(tmp_path / "deploy.toml", lines)

@@ -5,12 +5,12 @@ An account for the commands of deploy.sh: moto, and what SageMaker is asked is n
 import io
 import json
 from collections.abc import Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import boto3
-import pytest
 from deploy.__main__ import main
 from moto.sagemaker.models import sagemaker_backends
 from werkzeug.wrappers import Request, Response
@@ -93,8 +93,6 @@ class Ended:
 class Commands:
     """Runs commands with a deploy.toml."""
 
-    account: Account
-    capsys: pytest.CaptureFixture[str]
     settings: Path
     lines: list[str] = field(default_factory=list)
 
@@ -102,9 +100,12 @@ class Commands:
         """Run ./deploy.sh in this process."""
         self.settings.write_text("\n".join(self.lines), encoding="utf-8")
         command = [str(each) for each in arguments] + ["--file", str(self.settings)]
-        code = main([*command, "--poll", "0.01"] if poll else command)
-        captured = self.capsys.readouterr()
-        return Ended(int(code), captured.out, captured.err)
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main([*command, "--poll", "0.01"] if poll else command)
+        for each in (out, err):
+            each.seek(0)
+        return Ended(int(code), out.read(), err.read())
 
 
 def push(account: Account, media_type: str, tag: str) -> None:

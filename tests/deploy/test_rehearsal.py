@@ -1,0 +1,252 @@
+"""Every command on the local cloud, with containers of the real image."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from deploy import rehearsal
+from deploy.errors import ExitCode
+from deploy.settings import Settings
+from local_cloud import images
+from local_cloud.server import LocalCloud, local_cloud
+
+import containers
+from deployments import Commands
+from project import SAMPLE, TOP, own_algorithm, quick
+
+pytestmark = pytest.mark.docker
+
+CONTENT_TYPE, EXAMPLE = own_algorithm().input.example()
+BAD_IMAGE = TOP / "tests/deploy/bad_image"
+SETTINGS = Settings(role=rehearsal.ROLE, bucket=rehearsal.BUCKET)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A local cloud with a role and a bucket, to which this process's clients lead."""
+    with (
+        local_cloud(tmp_path_factory.mktemp("cloud"), clock=600, startup_s=20) as started,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("AWS_ENDPOINT_URL", started.url)
+        for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test")):
+            patch.setenv(f"AWS_{name}", value)
+        for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+            patch.setenv(name, "eu-west-1")
+        rehearsal.furnish(SETTINGS)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def run(cloud: LocalCloud, image: str, tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    """The commands, with the image in the registry."""
+    images.push(cloud.cloud, image, "toys:v1")
+    lines = [
+        'application = "toys"',
+        f'role = "{SETTINGS.role}"',
+        f'bucket = "{SETTINGS.bucket}"',
+    ]
+    return Commands(tmp_path_factory.mktemp("commands") / "deploy.toml", lines)
+
+
+@pytest.fixture(scope="module")
+def job(run: Commands) -> str:
+    """A job that ./deploy.sh train has trained."""
+    given = [f"--set={name}={value}" for name, value in quick().items()]
+    ended = run("train", "--data", SAMPLE, *given, "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json()["model"].endswith("/output/model.tar.gz")
+    name: str = ended.json()["training_job"]
+    return name
+
+
+@pytest.fixture
+def question(tmp_path: Path) -> list[object]:
+    """The arguments of invoke that ask the algorithm's example."""
+    (tmp_path / "question").write_bytes(EXAMPLE)
+    return [tmp_path / "question", "--content-type", CONTENT_TYPE]
+
+
+def test_a_trained_model_answers_behind_an_endpoint(run, job, question):
+    """
+    1. a job is trained 2. its model is deployed, twice 3. it is asked, whole and as a stream.
+    Result: the same answer; status, logs and why know the endpoint.
+    """
+    ended = run("realtime", "--json")
+    assert ended.code == 0, ended.err
+    assert run("realtime").err.count("reuse") == 2
+    answer = run("invoke", *question)
+    assert answer.code == 0, answer.err
+    assert answer.out
+    assert run("invoke", "--stream", *question).out == answer.out
+
+    status = run("status", "--json", poll=False).json()
+    (endpoint,) = (each for each in status["endpoints"] if each["endpoint"] == "toys")
+    (variant,) = endpoint["variants"]
+    assert "@sha256:" in variant["images"][0]
+    assert f"/{job}/output/model.tar.gz" in variant["archive"]
+    assert endpoint["differs_from_file"] == {}
+    assert "request" in run("logs").out
+    assert "nothing has failed" in run("why", poll=False).out
+
+
+def test_other_endpoints_answer_the_same(run, job, question):
+    """Without instances, and with a queue."""
+    answers = []
+    for kind in ("serverless", "async"):
+        ended = run(kind)
+        assert ended.code == 0, ended.err
+        answer = run("invoke", "--name", f"toys-{kind}", *question)
+        assert answer.code == 0, answer.err
+        answers.append(answer.out)
+    assert answers[0] == answers[1]
+
+    ended = run("invoke", "--name", "toys-async", question[0], "--content-type", "none/such")
+    assert ended.code == ExitCode.FAILED
+    assert "unsupported_media_type" in ended.err
+
+
+def test_a_batch_does_what_is_missing(run, job, tmp_path):
+    """
+    1. three files on two instances 2. one answer is deleted, one file is newer 3. again.
+    Result: only those two are asked again; all answers are put into one file, in order.
+    """
+    s3 = boto3.client("s3")
+    for name in ("a", "b/b", "c"):
+        s3.put_object(Bucket=SETTINGS.bucket, Key=f"questions/{name}", Body=EXAMPLE)
+    run.lines += ["[batch]", "instance_count = 2"]
+    command = ["batch", f"s3://{SETTINGS.bucket}/questions/", "--content-type", CONTENT_TYPE]
+    command += ["--whole-files", "--into", str(tmp_path / "answers"), "--json"]
+    try:
+        first = run(*command)
+        assert first.code == 0, first.err
+        assert "3 of 3 files" in first.err
+        joined = (tmp_path / "answers").read_bytes()
+
+        assert "all 3 files have their answers" in run(*command).err
+        folder = first.json()["answers"].removeprefix(f"s3://{SETTINGS.bucket}/")
+        s3.delete_object(Bucket=SETTINGS.bucket, Key=f"{folder}b/b.out")
+        s3.put_object(Bucket=SETTINGS.bucket, Key="questions/c", Body=EXAMPLE)
+        again = run(*command)
+    finally:
+        del run.lines[-2:]
+    assert again.code == 0, again.err
+    assert "2 of 3 files lack their answers" in again.err
+    assert again.json()["transform_job"] == f"{first.json()['transform_job']}-2"
+    assert (tmp_path / "answers").read_bytes() == joined
+
+
+@pytest.fixture(scope="module")
+def bad(cloud: LocalCloud, image: str) -> Iterator[str]:
+    """Images from which nothing good comes: bad, one without train, and one for no processor."""
+    changes = {"bad": "true", "none": "rm train", "garbage": "printf '\\177ELF' > train"}
+    tags = {name: f"container-suite/{name}:{os.getpid()}" for name in changes}
+    for name, change in changes.items():
+        arguments = ("--build-arg", f"IMAGE={image}", "--build-arg", f"CHANGE={change}")
+        containers.docker("build", "--tag", tags[name], *arguments, str(BAD_IMAGE))
+        images.push(cloud.cloud, tags[name], f"{name}:v1")
+    yield "bad:v1"
+    containers.docker("image", "rm", "--force", "--no-prune", *tags.values())
+
+
+@pytest.mark.parametrize(
+    ("image_name", "how", "remedy"),
+    [
+        ("bad", "memory", "Take a larger instance type, or fewer workers"),
+        ("bad", "sleep", "Raise `training.max_hours`"),
+        ("bad", "fail", "Correct what the reason names"),
+        ("none", "any", "Build with `./build.sh`"),
+        ("garbage", "any", "builds linux/amd64 unless `PLATFORM`"),
+    ],
+)
+def test_why_explains_a_failed_training(run, bad, image_name, how, remedy):
+    """The container's end, whatever it is, leads to the row of the table."""
+    run.lines += ["[training]", "max_hours = 0.001"]
+    try:
+        command = ["train", "--data", SAMPLE, "--set", f"how={how}", "--image", f"{image_name}:v1"]
+        ended = run(*command, "--json")
+    finally:
+        del run.lines[-2:]
+    assert ended.code == ExitCode.FAILED, ended.err
+    name = ended.err.rsplit("./deploy.sh why ", 1)[1].strip()
+    assert remedy in run("why", name, poll=False).out
+
+
+def test_why_explains_a_model_that_is_not_served(run, bad, tmp_path):
+    """The endpoint fails its pings; the log's reason stands beside the row of the table."""
+    (tmp_path / "weights").write_text("none", encoding="utf-8")
+    command = ["realtime", "--name", "toys-broken", "--model", tmp_path, "--image", bad]
+    ended = run(*command)
+    assert ended.code == ExitCode.FAILED
+    said = run("why", "toys-broken", poll=False).out
+    assert "did not pass the ping health check" in said
+    assert "the model has no weights" in said
+    assert "Start the same image and archive" in said
+    assert "It can only be deleted: ./deploy.sh teardown toys-broken" in run(*command).err
+    assert run("teardown", "toys-broken", "--yes").code == 0
+
+
+def test_why_explains_a_failed_batch(run, job):
+    """A content type that the model does not read."""
+    s3 = boto3.client("s3")
+    s3.put_object(Bucket=SETTINGS.bucket, Key="bad/a", Body=EXAMPLE)
+    place = f"s3://{SETTINGS.bucket}/bad/"
+    ended = run("batch", place, "--content-type", "none/such", "--whole-files")
+    assert ended.code == ExitCode.FAILED
+    name = ended.err.rsplit("./deploy.sh why ", 1)[1].strip()
+    assert "The message lists what is read" in run("why", name, poll=False).out
+
+
+def test_teardown_takes_everything_with_the_tag(run, job, cloud):
+    """
+    1. an endpoint with scaling and an alarm 2. another application's model 3. teardown, refused,
+    planned, for one endpoint, for all. Result: nothing with the tag is left, all else is.
+    """
+    run("realtime")
+    run("serverless")
+    sagemaker, scaling = boto3.client("sagemaker"), boto3.client("application-autoscaling")
+    model = sagemaker.list_models()["Models"][0]["ModelName"]
+    container = sagemaker.describe_model(ModelName=model)["PrimaryContainer"]
+    sagemaker.create_model(
+        ModelName="strange", ExecutionRoleArn=rehearsal.ROLE, PrimaryContainer=container
+    )
+    tags = {"deploy:application": "toys", "deploy:endpoint": "toys"}
+    boto3.client("cloudwatch").put_metric_alarm(
+        AlarmName="toys-errors",
+        MetricName="Invocation5XXErrors",
+        Namespace="AWS/SageMaker",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+    )
+    scaling.register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId="endpoint/toys/variant/main",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=1,
+        MaxCapacity=2,
+    )
+    before = sagemaker.list_endpoints()["Endpoints"]
+    planned = [each["command"].split()[2] for each in run("teardown", "--dry-run").json()]
+    assert planned[0] == "deregister-scalable-target"
+    order = ["delete-endpoint", "delete-endpoint-config", "delete-model", "delete-alarms"]
+    assert list(dict.fromkeys(planned[1:])) == order
+    assert sagemaker.list_endpoints()["Endpoints"] == before
+
+    ended = run("teardown", "toys", "--yes", "--json")
+    assert ended.code == 0, ended.err
+    assert "alarm toys-errors" in ended.json()["deleted"]
+    assert f"model {model}" not in ended.json()["deleted"]
+    assert not scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    kept = run("teardown", "--yes", "--json").json()["kept"]
+    assert f"files in s3://{SETTINGS.bucket}/toys" in kept
+    assert "log group /aws/sagemaker/Endpoints/toys-serverless" in kept
+    assert sagemaker.list_endpoints()["Endpoints"] == []
+    assert [each["ModelName"] for each in sagemaker.list_models()["Models"]] == ["strange"]
+    assert json.dumps(run("status", "--json", poll=False).json()["endpoints"]) == "[]"
