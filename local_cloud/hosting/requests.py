@@ -195,6 +195,8 @@ def forwarded(request: Request) -> dict[str, str]:
         low = name.lower()
         if low in ("content-type", "content-encoding", "accept"):
             found[name] = value
+        elif low in (f"{PREFIX}content-type", f"{PREFIX}accept"):  # of asynchronous requests
+            found[low.removeprefix(PREFIX).title()] = value
         elif low.startswith(PREFIX) and low not in OF_THE_PLATFORM:
             found[name.title()] = value
     return found
