@@ -53,7 +53,7 @@ def create_app(served: "Predictor | Models", settings: Settings) -> Flask:
         return _response(complete(_call(), content, "application/json"))
 
     @app.post("/invocations", provide_automatic_options=False)
-    def invocations() -> Response:
+    def invocations(**_: str) -> Response:
         # What a hook has read by get_data or get_json is read again.
         if (body := getattr(request, "_cached_data", None)) is not None:
             request.environ["wsgi.input"] = BytesIO(body)
@@ -88,6 +88,7 @@ def create_app(served: "Predictor | Models", settings: Settings) -> Flask:
         answering = Invocations(served, settings)
         middleware = Middleware(app.wsgi_app, _is_invocation, answering.invoke, is_hooked)
     else:
+        app.add_url_rule("/models/<key>/invoke", "invocations", methods=["POST"])
         middleware = answering = _multi_model(app, served, settings, is_hooked)
     app.wsgi_app = middleware  # type: ignore[method-assign]  # as Flask documents it
     return app

@@ -145,6 +145,7 @@ class Models:
         """
         model = self._models.get(key)
         if model is None:
+            self.find(key)  # before waiting for one that is being loaded or unloaded
             with self._lock(key):
                 model = self._models.get(key) or self._load_again(key)
         return model.lend()

@@ -55,7 +55,6 @@ class MultiModel:
             ("/models", "POST", self._load),
             ("/models/<key>", "GET", self._describe),
             ("/models/<key>", "DELETE", self._unload),
-            ("/models/<key>/invoke", "POST", self._invoke),
         ):
             app.add_url_rule(
                 path, view.__name__, view, methods=[method], provide_automatic_options=False
@@ -118,9 +117,6 @@ class MultiModel:
         if answer := self._lead(_call(), key):
             return _response(answer)
         return _response(_json(_done("unload", self._models.unload(key))))
-
-    def _invoke(self, key: str) -> Response:
-        return _response(self.invoke(_call()))
 
     def _lead(self, call: Call, key: str) -> Answer | None:
         """

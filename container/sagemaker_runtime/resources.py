@@ -64,8 +64,9 @@ def free_bytes(root: Path = Path("/")) -> int:
     leave, at most what the machine has. What is kept of files counts as free, as the kernel gives
     it up.
     """
-    meminfo = (root / "proc/meminfo").read_text()
-    left = [int(found) * 1024 for found in re.findall(r"^MemAvailable: +(\d+) kB$", meminfo, re.M)]
+    meminfo = root / "proc/meminfo"
+    text = meminfo.read_text() if meminfo.is_file() else ""
+    left = [int(found) * 1024 for found in re.findall(r"^MemAvailable: +(\d+) kB$", text, re.M)]
     for controller, limit, used, prefix in (
         ("", "memory.max", "memory.current", ""),
         ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
@@ -77,7 +78,7 @@ def free_bytes(root: Path = Path("/")) -> int:
             files = re.findall(rf"^{prefix}(?:in)?active_file (\d+)$", stat, re.M)
             taken = int((folder / used).read_text()) - sum(map(int, files))
             left.append(int((folder / limit).read_text()) - taken)
-    return max(0, min(left))
+    return max(0, min(left, default=memory_mb(root) * MB))
 
 
 def oom_kills(root: Path = Path("/")) -> int | None:

@@ -47,12 +47,14 @@ def test_the_label_is_there_when_the_build_asks_for_it(image: str, several: str)
 
 def test_models_are_loaded_until_memory_is_short(several: str, tmp_path: Path) -> None:
     """
-    1. models are loaded until the answer is 507 2. two are unloaded, others are loaded
+    1. models are loaded until the answer is 507 2. one comes that is larger than the container
+    3. two are unloaded, others are loaded
     Result: those that fit are loaded, all loaded ones answer, no process was killed.
     """
     (tmp_path / "several").mkdir()
     (tmp_path / "several/__init__.py").write_text(ALGORITHM)
     make(tmp_path / "models/one", mb=MB)
+    make(tmp_path / "models/huge", mb=1500)
     url = "/opt/ml/models/one"
     mounts = [
         f"type=bind,source={tmp_path / 'several'},target=/opt/program/several,readonly",
@@ -77,6 +79,8 @@ def test_models_are_loaded_until_memory_is_short(several: str, tmp_path: Path) -
             loaded.append(f"model-{len(loaded)}")
             assert len(loaded) * MB < 900
         assert_error(answer, 507, "insufficient_memory", contains="unload others")
+        body = json.dumps({"model_name": "huge", "url": "/opt/ml/models/huge"})
+        assert ask("/models", body).status == 507
         assert len(loaded) >= 3
         for name in loaded[:2]:
             assert ask(f"/models/{name}", method="DELETE").status == 200

@@ -34,8 +34,8 @@ def load(model_dir):
         os._exit(9)
     while model.get("load") == "hang":
         time.sleep(0.01)
-    while (model_dir / "wait").exists():
-        time.sleep(0.01)
+    while (model_dir / "wait").exists() and not (model_dir / f"go.{os.getpid()}").exists():
+        sum(range(1000))  # gevent would let others run while it sleeps
     # Half of it in large pieces, half in small ones, which C's allocator keeps for itself.
     half = int(model.get("mb", 0) * 500_000)
     model["memory"] = b"\\1" * half, [bytes([x % 251]) * 2_000 for x in range(half // 2_000)]
