@@ -77,7 +77,7 @@ def test_a_renamed_kit_trains_and_serves(tmp_path):
     (program / KIT.name).rename(program / "bikes")
     done = train(program, tmp_path / "ml")
     assert done.returncode == 0, done.stderr
-    assert files(tmp_path / "ml/model") == ["model.onnx"]
+    assert files(tmp_path / "ml/model") == ["model.onnx", "openapi.json"]
     with ServeProcess(program, root=tmp_path / "ml") as serve:
         serve.wait_for_ping(60)
         body = (KIT / "example.csv").read_bytes()

@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 
 import containers
+import deserializers
 from notebooks import (
     BUCKET,
     NOTEBOOKS,
@@ -19,6 +20,7 @@ from notebooks import (
     archived,
     assert_permitted,
     cells,
+    environment_of,
     execute_in_the_cloud,
     execute_locally,
     policy,
@@ -50,7 +52,8 @@ def test_pretrained_model_answers_as_its_file(pretrained_image, tmp_path):
     assert run.values["predicted"] == run.values["fitted"]
     assert run.values["predicted"] == pytest.approx(expected.tolist(), rel=1e-6)
     archives = list(run.work.rglob("model.tar.gz"))
-    assert [archived(archive) for archive in archives] == [{"model.onnx"}] * 2
+    trained_and_packed = [["model.onnx"], ["model.onnx", "openapi.json"]]
+    assert sorted(sorted(archived(archive)) for archive in archives) == trained_and_packed
     states = sorted(state.replace('"', "").split(maxsplit=1) for state in run.containers)
     assert [command for command, _ in states] == ["serve", "serve", "train"]
     assert sorted(status.split(" ")[0] for _, status in states) == ["Exited", "Exited", "Up"]
@@ -76,6 +79,12 @@ def test_pretrained_notebook_in_the_cloud(pretrained_image, tmp_path):
             f"{store}/archive/model.tar.gz",
         ]
         assert_permitted(platform)
+
+
+@pytest.mark.docker  # with the notebooks, whose environment it takes
+def test_every_deserializer_of_the_sdk_reads_answers():
+    """Version 2 of the SDK reads answers in every form that it knows and that is offered."""
+    deserializers.check(environment_of(PRETRAINED), "sagemaker.deserializers")
 
 
 # Actions that know no resource, by AWS's Service Authorization Reference.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import deserializers
 from notebooks import (
     BUCKET,
     URI,
@@ -18,6 +19,7 @@ from notebooks import (
     ask,
     asked,
     assert_permitted,
+    environment_of,
     execute_in_the_cloud,
     execute_locally,
     source,
@@ -43,13 +45,24 @@ def local_runs(image: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     }
 
 
+@pytest.mark.docker  # with the notebooks, whose environment it takes
+def test_every_deserializer_of_the_other_sdk_reads_answers():
+    """Version 3 of the SDK reads answers in every form that it knows and that is offered."""
+    deserializers.check(environment_of("train_and_deploy_sdk_v3"), "sagemaker.core.deserializers")
+
+
 @pytest.mark.docker
 @pytest.mark.parametrize("name", TAXI)
 def test_local_training_is_no_false_green(local_runs, name):
     """The archive holds a whole model of the rounds asked for; all containers exited with 0."""
     run = local_runs[name]
     archive = the(run.work, "model.tar.gz")
-    assert archived(archive) == {"estimator.skops", "metadata.json", "trees.npz"}
+    assert archived(archive) == {
+        "estimator.skops",
+        "metadata.json",
+        "openapi.json",
+        "trees.npz",
+    }
     with tarfile.open(archive) as tar:
         (member,) = (each for each in tar if each.name.endswith("metadata.json"))
         metadata = json.load(tar.extractfile(member))
