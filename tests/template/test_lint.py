@@ -54,7 +54,7 @@ def test_ruff_would_change_nothing():
 def test_types_agree():
     """mypy finds nothing in the program, the commands and the examples."""
     excluded = (f"--exclude=^container/{name}/" for name in packages())
-    tool("mypy", *excluded, "container", "deploy", "examples", "local_cloud")
+    tool("mypy", *excluded, "conformance", "container", "deploy", "examples", "local_cloud")
 
 
 def test_shellcheck_finds_nothing():
