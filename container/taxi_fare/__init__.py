@@ -8,7 +8,9 @@ from taxi_fare.hyperparameters import HYPERPARAMETERS
 from taxi_fare.prediction import predict
 from taxi_fare.schema import INPUT
 
-__all__ = ["HYPERPARAMETERS", "INPUT", "load", "predict", "train"]
+DISTRIBUTED = True
+
+__all__ = ["DISTRIBUTED", "HYPERPARAMETERS", "INPUT", "load", "predict", "train"]
 
 
 def train(job: TrainingJob) -> None:

@@ -2,15 +2,19 @@
 Work on many rows: block by block, on all processors, so that the working arrays stay small.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sagemaker_runtime.algorithm import Columns
 from sagemaker_runtime.formats.columns import count
 from sagemaker_runtime.parallel import in_order
 from taxi_fare import features
+
+# Adds up sums and counts of this host and of others; on one host there is nothing to add.
+Add = Callable[[ArrayLike], np.ndarray]
 
 # Of a block: enough to spread the cost of a call, few enough that the allocator keeps the memory of
 # its arrays for the next one.

@@ -12,6 +12,7 @@ from sagemaker_runtime.algorithm import Columns
 from sagemaker_runtime.errors import DataError
 from sagemaker_runtime.parallel import in_order
 from taxi_fare import blocks, geography, trips
+from taxi_fare.blocks import Add
 from taxi_fare.schema import FARE, INPUT
 from taxi_fare.tariff import FLAG_FALL
 from taxi_fare.trips import END_OF_PICKUPS, FIRST_PICKUP, MOST_PASSENGERS, USUAL_PASSENGERS
@@ -168,30 +169,32 @@ RULES = (
 )
 
 
-def clean(batches: Iterable[Columns]) -> tuple[Columns, Report]:
+def clean(batches: Iterable[Columns], add: Add = np.asarray) -> tuple[Columns, Report]:
     """
     Put batches together, bad rows repaired or dropped by RULES; the arrays handed in stay as they
     are.
 
-    Raises DataError when fewer than 100 rows are left.
+    The report is on all rows of which ``add`` adds up the counts, such as those of several hosts.
+    Raises DataError when fewer than 100 rows are left of them.
     """
-    met = np.zeros(len(RULES), np.int64)
+    met = [0] * len(RULES)
     rows_read = 0
 
     def kept() -> Iterator[Columns]:
         nonlocal met, rows_read
         for rows, counts, cleaned in in_order(_clean, batches):
             rows_read += rows
-            met += counts
+            met = [sum(each) for each in zip(met, counts, strict=True)]
             yield cleaned
 
     cleaned = blocks.join(kept())
+    rows_read, rows_kept, *met = add([rows_read, len(cleaned[FARE.name]), *met]).tolist()
     report = Report(
         rows_read=rows_read,
-        rows_kept=len(cleaned[FARE.name]),
+        rows_kept=rows_kept,
         counts=tuple(
             Count(rule.name, rule.action, rows, rule.description)
-            for rule, rows in zip(RULES, met.tolist(), strict=True)
+            for rule, rows in zip(RULES, met, strict=True)
         ),
     )
     if report.rows_kept < FEWEST_ROWS:
@@ -225,19 +228,22 @@ def _clean(columns: Columns) -> tuple[int, list[int], Columns]:
     return rows, met, {name: values[keep] for name, values in columns.items()}
 
 
-def split(columns: Columns, validation_fraction: float, seed: int) -> tuple[Columns, Columns]:
+def split(
+    columns: Columns, validation_fraction: float, seed: int, add: Add = np.asarray
+) -> tuple[Columns, Columns]:
     """
     Split rows into training and validation ones by a hash of the pickup second.
 
     A trip falls on the same side whatever other rows there are and in whatever order, and trips
     of the same second, which may be one trip twice, never fall on both. Raises DataError when a
-    side would be empty.
+    side would be empty, of all rows of which ``add`` adds up the counts.
     """
     share = _hash(columns["pickup_datetime"], seed) / 2.0**64
     validation = share < validation_fraction
-    if validation.all() or not validation.any():
+    rows, held_out = add([len(validation), validation.sum()]).tolist()
+    if held_out in (0, rows):
         raise DataError(
-            f"No split of {len(validation)} rows at validation_fraction {validation_fraction} "
+            f"No split of {rows} rows at validation_fraction {validation_fraction} "
             "leaves rows on both sides; expected trips at more different times. Give more rows "
             "or a validation channel."
         )
@@ -249,10 +255,16 @@ def split(columns: Columns, validation_fraction: float, seed: int) -> tuple[Colu
 
 def _hash(times: np.ndarray, seed: int) -> np.ndarray:
     """
-    Mix the bits of each time and the seed (the finalizer of SplitMix64): uint64, evenly spread.
+    Mix the bits of each time and the seed: uint64, evenly spread.
     """
     bits = times.astype("datetime64[s]").astype(np.int64).view(np.uint64)
-    bits = bits + np.uint64((seed * 0x9E3779B97F4A7C15) % 2**64)
+    return mixed(bits + np.uint64((seed * 0x9E3779B97F4A7C15) % 2**64))
+
+
+def mixed(bits: np.ndarray) -> np.ndarray:
+    """
+    Spread uint64 evenly over all values: the finalizer of SplitMix64.
+    """
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))

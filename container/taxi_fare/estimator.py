@@ -85,13 +85,26 @@ def pull_outliers(
     So a mistyped fare hardly moves the model that is fitted next, as with Huber's loss.
     """
     step = ceil(len(fares) / ROUGH_ROWS)
+    rough = rough_model(features[::step], fares[::step], estimator=estimator, seed=seed)
+    return pull(rough, features, fares, clip=clip)
+
+
+def rough_model(features: np.ndarray, fares: np.ndarray, *, estimator: str, seed: int) -> Trees:
+    """
+    Return a model that tells fares which the trip explains from those that it does not.
+    """
     rough = make_estimator(estimator=estimator, seed=seed, **ROUGH)
-    rough.fit(features[::step], fares[::step])
-    trees = Trees.from_estimator(rough)
+    return Trees.from_estimator(rough.fit(features, fares))
+
+
+def pull(rough: Trees, features: np.ndarray, fares: np.ndarray, *, clip: float) -> np.ndarray:
+    """
+    Return the fares, pulled to within ``clip`` dollars of what the rough model says.
+    """
     pulled = np.empty_like(fares)
     for start in range(0, len(fares), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        expected = trees.predict(features[rows])
+        expected = rough.predict(features[rows])
         pulled[rows] = expected + np.clip(fares[rows] - expected, -clip, clip)
     return pulled
 

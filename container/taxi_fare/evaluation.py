@@ -2,6 +2,7 @@
 How good a model is, in figures.
 """
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from sagemaker_runtime.algorithm import Columns
 from sagemaker_runtime.engines.trees import Trees
 from taxi_fare import features, geography
+from taxi_fare.blocks import Add
+from taxi_fare.trips import END_OF_PICKUPS, FIRST_PICKUP
 
 # km as the crow flies. A trip of less than 50 m ends where it began: a round trip or a wrong
 # drop-off, whose fare the coordinates cannot tell.
@@ -30,31 +33,56 @@ def rmse(actual: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(predicted - actual))))
 
 
-def evaluate(actual: np.ndarray, predicted: np.ndarray, columns: Columns) -> dict[str, Any]:
+def evaluate(
+    actual: np.ndarray, predicted: np.ndarray, columns: Columns, add: Add = np.asarray
+) -> dict[str, Any]:
     """
     Compare predicted with actual fares (dollars, one per row of ``columns``).
 
     Returns plain values, ready for JSON: errors in dollars, shares from 0 to 1, a list of groups
     by distance, hour, airport and year each, and the counts of the density chart. ``core`` leaves
-    out trips that end where they began.
+    out trips that end where they began. They are of all rows of which ``add`` adds up sums and
+    counts, such as those of several hosts.
     """
     errors = predicted - actual
     km = geography.trip_km(columns)
-    spread = float(np.sum(np.square(actual - actual.mean())))
+    groups = {"all": {"": np.ones(len(actual), dtype=bool)}, "core": {"": km > SAME_PLACE_KM}}
+    groups |= {
+        "by_distance": _by_distance(km),
+        "by_hour": _by_hour(columns),
+        "by_airport": _by_airport(columns),
+        "by_year": _by_year(columns),
+    }
+    sums = [_sums(actual[rows], errors[rows]) for each in groups.values() for rows in each.values()]
+    results = iter(add(sums).tolist())
+    figures = {
+        group: [_figures(name, next(results)) for name in members]
+        for group, members in groups.items()
+    }
+    (overall,), (core,) = figures.pop("all"), figures.pop("core")
+    figures["by_year"] = [year for year in figures["by_year"] if year["rows"]]
+    mean = overall["mean_fare"] or 0.0
+    spread, distance, squares, within_dollar, within_tenth = add(
+        [
+            np.sum(np.square(actual - mean)),
+            np.sum(np.abs(actual - mean)),
+            np.sum(np.square(errors)),
+            np.sum(np.abs(errors) <= CLOSE_DOLLARS),
+            np.sum(np.abs(errors) <= CLOSE_SHARE * actual),
+        ]
+    ).tolist()
+    rows = max(overall["rows"], 1)
     return {
-        "rows": len(actual),
-        **_errors(errors),
-        "core": _errors(errors[km > SAME_PLACE_KM]),
-        "r2": 1.0 - float(np.sum(np.square(errors))) / spread if spread else 0.0,
-        "within_1_dollar": float(np.mean(np.abs(errors) <= CLOSE_DOLLARS)),
-        "within_10_percent": float(np.mean(np.abs(errors) <= CLOSE_SHARE * actual)),
-        "mean_fare": float(actual.mean()),
-        "mae_of_mean_fare": float(np.mean(np.abs(actual - actual.mean()))),
-        "by_distance": _by_distance(km, actual, errors),
-        "by_hour": _by_hour(columns, actual, errors),
-        "by_airport": _by_airport(columns, actual, errors),
-        "by_year": _by_year(columns, actual, errors),
-        "density": _density(actual, predicted),
+        "rows": overall["rows"],
+        **{name: overall[name] for name in ("rmse", "mae", "bias")},
+        "core": {name: core[name] for name in ("rmse", "mae", "bias")},
+        "r2": 1.0 - squares / spread if spread else 0.0,
+        "within_1_dollar": within_dollar / rows,
+        "within_10_percent": within_tenth / rows,
+        "mean_fare": mean,
+        "mae_of_mean_fare": distance / rows,
+        **figures,
+        "density": _density(actual, predicted, add),
     }
 
 
@@ -74,64 +102,72 @@ def importance(trees: Trees, matrix: np.ndarray, fares: np.ndarray, seed: int) -
     return growths
 
 
-def _errors(errors: np.ndarray) -> dict[str, float | None]:
-    if not len(errors):
-        return {"rmse": None, "mae": None, "bias": None}
-    return {
-        "rmse": float(np.sqrt(np.mean(np.square(errors)))),
-        "mae": float(np.mean(np.abs(errors))),
-        "bias": float(np.mean(errors)),
-    }
+def _sums(actual: np.ndarray, errors: np.ndarray) -> tuple[float, ...]:
+    """
+    Return what the figures of some rows are made of, and what may be added up over parts of them.
+    """
+    return (
+        len(actual),
+        np.sum(actual),
+        np.sum(np.square(errors)),
+        np.sum(np.abs(errors)),
+        np.sum(errors),
+    )
 
 
-def _group(name: str, rows: np.ndarray, actual: np.ndarray, errors: np.ndarray) -> dict[str, Any]:
-    some = bool(rows.any())
+def _figures(name: str, sums: list[float]) -> dict[str, Any]:
+    rows, fares, squares, absolute, signed = sums
+    none = dict.fromkeys(("mean_fare", "rmse", "mae", "bias"))
+    if not rows:
+        return {"name": name, "rows": 0, **none}
     return {
         "name": name,
-        "rows": int(rows.sum()),
-        "mean_fare": float(actual[rows].mean()) if some else None,
-        **_errors(errors[rows]),
+        "rows": int(rows),
+        "mean_fare": fares / rows,
+        "rmse": math.sqrt(squares / rows),
+        "mae": absolute / rows,
+        "bias": signed / rows,
     }
 
 
-def _by_distance(km: np.ndarray, actual: np.ndarray, errors: np.ndarray) -> list[dict[str, Any]]:
+def _by_distance(km: np.ndarray) -> dict[str, np.ndarray]:
     band = np.searchsorted(BANDS_KM, km, side="right") - 1
     names = [
         f"{low:g}+" if high == np.inf else f"{low:g}-{high:g}" if low else f"<{high:g}"
         for low, high in pairwise(BANDS_KM)
     ]
-    return [_group(name, band == place, actual, errors) for place, name in enumerate(names)]
+    return {name: band == place for place, name in enumerate(names)}
 
 
-def _by_hour(columns: Columns, actual: np.ndarray, errors: np.ndarray) -> list[dict[str, Any]]:
+def _by_hour(columns: Columns) -> dict[str, np.ndarray]:
     pickup = columns["pickup_datetime"]
     hour = (pickup - pickup.astype("datetime64[D]")).astype("timedelta64[h]").astype(int)
-    return [_group(str(each), hour == each, actual, errors) for each in range(24)]
+    return {str(each): hour == each for each in range(24)}
 
 
-def _by_airport(columns: Columns, actual: np.ndarray, errors: np.ndarray) -> list[dict[str, Any]]:
+def _by_airport(columns: Columns) -> dict[str, np.ndarray]:
     """
     Group trips by the airport where either end lies; one between two airports counts in both.
     """
     start = geography.locate(columns["pickup_longitude"], columns["pickup_latitude"])
     end = geography.locate(columns["dropoff_longitude"], columns["dropoff_latitude"])
-    groups = []
-    none = np.ones(len(actual), dtype=bool)
+    groups = {NO_AIRPORT: np.ones(len(start.along), dtype=bool)}
     for airport in (geography.JFK, geography.LAGUARDIA, geography.NEWARK):
         there = (geography.km_to(airport, start) <= airport.radius_km) | (
             geography.km_to(airport, end) <= airport.radius_km
         )
-        none &= ~there
-        groups.append(_group(airport.name, there, actual, errors))
-    return [_group(NO_AIRPORT, none, actual, errors), *groups]
+        groups[NO_AIRPORT] &= ~there
+        groups[airport.name] = there
+    return groups
 
 
-def _by_year(columns: Columns, actual: np.ndarray, errors: np.ndarray) -> list[dict[str, Any]]:
+def _by_year(columns: Columns) -> dict[str, np.ndarray]:
     years = columns["pickup_datetime"].astype("datetime64[Y]")
-    return [_group(str(year), years == year, actual, errors) for year in np.unique(years)]
+    possible = np.arange(FIRST_PICKUP, END_OF_PICKUPS, dtype="datetime64[Y]")
+    return {str(year): years == year for year in possible}
 
 
-def _density(actual: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+def _density(actual: np.ndarray, predicted: np.ndarray, add: Add) -> dict[str, Any]:
     """
     Count trips per dollar of actual and of predicted fare: cells of (actual, predicted, count).
     """
@@ -139,11 +175,12 @@ def _density(actual: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     inside &= (actual >= 0) & (predicted >= 0)
     cell = actual[inside].astype(int) * DENSITY_DOLLARS + predicted[inside].astype(int)
     counts = np.bincount(cell, minlength=DENSITY_DOLLARS**2)
+    *counts, outside = add([*counts, (~inside).sum()]).tolist()
     return {
         "dollars": DENSITY_DOLLARS,
-        "outside": int((~inside).sum()),
+        "outside": outside,
         "cells": [
-            (int(cell // DENSITY_DOLLARS), int(cell % DENSITY_DOLLARS), int(counts[cell]))
+            (int(cell // DENSITY_DOLLARS), int(cell % DENSITY_DOLLARS), counts[cell])
             for cell in np.flatnonzero(counts)
         ],
     }

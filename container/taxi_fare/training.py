@@ -20,7 +20,8 @@ import numpy as np
 from sagemaker_runtime.algorithm import Columns, TrainingJob
 from sagemaker_runtime.errors import ModelError, Stopped
 from sagemaker_runtime.parallel import in_order
-from taxi_fare import artifact, blocks, checkpoint, cleaning, evaluation
+from taxi_fare import artifact, blocks, checkpoint, cleaning, evaluation, several_hosts
+from taxi_fare.blocks import Add
 from taxi_fare.metrics import METRICS
 from taxi_fare.prediction import predict
 from taxi_fare.progress import Progress
@@ -46,20 +47,20 @@ def train(job: TrainingJob) -> None:
     the saved model predicts something else.
     """
     started = time.perf_counter()
+    several_hosts.require_distributable(job)
+    add = several_hosts.added(job.cluster)
     with ThreadPoolExecutor(1) as meanwhile:  # reading leaves Python's lock free most of the time
         imported = meanwhile.submit(_import_libraries, job.hyperparameters["estimator"])
-        trips, held_out, report = _rows(job)
+        trips, held_out, report = _rows(job, add)
         imported.result()
     fares = held_out[FARE.name]
-    typical_fare = float(np.median(trips[FARE.name]))
-    facts = {
-        "Training rows": f"{trips[FARE.name].size:,}",
-        "Validation rows": f"{fares.size:,}",
-    }
+    typical_fare = several_hosts.median(trips[FARE.name], job.cluster)
+    rows, rows_held_out = add([trips[FARE.name].size, fares.size]).tolist()
+    facts = {"Training rows": f"{rows:,}", "Validation rows": f"{rows_held_out:,}"}
     print("training on {} rows, validating on {}".format(*facts.values()))
 
-    fingerprint = job.channels.fingerprint()
-    some = slice(None, None, ceil(len(fares) / SAMPLE_ROWS))  # from all files alike
+    fingerprint = several_hosts.fingerprint(job.channels.fingerprint(), job.cluster)
+    some = slice(None, None, ceil(rows_held_out / SAMPLE_ROWS))  # from all files alike
     sample = blocks.matrix({name: values[some] for name, values in held_out.items()})
     progress = Progress(job, sample, fares[some])
     estimator = _fitted(job, trips, progress, fingerprint)
@@ -68,7 +69,10 @@ def train(job: TrainingJob) -> None:
     model = artifact.to_serve(estimator, typical_fare)
     predictions = in_order(partial(predict, model), blocks.cut(held_out))
     predicted = np.concatenate(list(predictions))
-    results = evaluation.evaluate(fares, predicted, held_out)
+    results = evaluation.evaluate(fares, predicted, held_out, add)
+    sample, sample_fares = map(np.concatenate, map(job.cluster.gather, (sample, fares[some])))
+    if not job.cluster.is_leader:
+        return
     metrics = {name: results[name.removeprefix("validation:")] for name in METRICS}
 
     facts |= {
@@ -97,7 +101,7 @@ def train(job: TrainingJob) -> None:
         (job.output_dir / "metrics.json").write_text(json.dumps(metrics | flag, indent=2) + "\n")
         few = slice(IMPORTANCE_ROWS)
         seed = job.hyperparameters["seed"]
-        importance = evaluation.importance(trees, sample[few], fares[some][few], seed)
+        importance = evaluation.importance(trees, sample[few], sample_fares[few], seed)
         # Not above: it brings matplotlib.
         from taxi_fare import evaluation_page
 
@@ -118,17 +122,18 @@ def _import_libraries(estimator: str) -> None:
         import_module(name)
 
 
-def _rows(job: TrainingJob) -> tuple[Columns, Columns, cleaning.Report]:
+def _rows(job: TrainingJob, add: Add) -> tuple[Columns, Columns, cleaning.Report]:
     """
     Return the cleaned rows to fit on, those to validate on, and what cleaning did to the former.
     """
-    rows, report = cleaning.clean(job.rows("training"))
+    rows, report = cleaning.clean(job.rows("training"), add)
     print(*report.lines(), sep="\n")
     if "validation" in job.channels:
-        held_out, _ = cleaning.clean(job.rows("validation"))
+        held_out, _ = cleaning.clean(job.rows("validation"), add)
         return rows, held_out, report
     parameters = job.hyperparameters
-    return *cleaning.split(rows, parameters["validation_fraction"], parameters["seed"]), report
+    fraction, seed = parameters["validation_fraction"], parameters["seed"]
+    return *cleaning.split(rows, fraction, seed, add), report
 
 
 def _fitted(job: TrainingJob, trips: Columns, progress: Progress, fingerprint: str) -> Any:
@@ -145,16 +150,25 @@ def _fitted(job: TrainingJob, trips: Columns, progress: Progress, fingerprint: s
     clip = parameters.pop("clip")
     library = parameters["estimator"]
     estimator = make_estimator(**parameters)
-    begun = job.checkpoints.newest(data=fingerprint, library=f"{library} {version(library)}")
-    if job.stopping():
+    facts = {"data": fingerprint, "library": f"{library} {version(library)}"}
+    begun = job.checkpoints.newest(**facts) if job.cluster.is_leader else None
+    if any(job.cluster.gather(job.stopping())):
         there = f"The checkpoint {begun.name} is there for the next start." if begun else ""
         raise Stopped(f"the job was asked to stop before the first round. {there}".strip())
     fitted = blocks.matrix(trips, precision(estimator))
+    model = begun and checkpoint.read(begun, estimator)
+    if len(job.cluster.hosts) > 1:
+        fares = trips[FARE.name]
+        trips.clear()
+        text = several_hosts.from_leader(model, job.cluster)
+        return several_hosts.fit(
+            estimator, fitted, fares, progress, job.cluster, clip=clip, begun=text
+        )
     targets = pull_outliers(
         fitted, trips[FARE.name], clip=clip, estimator=library, seed=parameters["seed"]
     )
     trips.clear()  # memory for the fit
-    fit(estimator, fitted, targets, progress, begun and checkpoint.read(begun, estimator))
+    fit(estimator, fitted, targets, progress, model)
     return estimator
 
 

@@ -4,7 +4,6 @@ Training jobs on several hosts: a process for each, as SageMaker starts containe
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -117,13 +116,15 @@ def hosts(
     data: Sequence[Path | None] = (None, None),
     *,
     start: bool = True,
+    sharded: bool = False,
     names: Sequence[str] = NAMES,
     environ: dict[str, str] | None = None,
     **hyperparameters: object,
 ) -> Iterator[list[Host]]:
     """
     Hand out a job's hosts, as many as ``data`` names training channels, the leader first; their
-    processes are killed at the end, and a failing test prints their logs.
+    processes are killed at the end, and a failing test prints their logs. ``sharded`` says that
+    each has its own files, by S3DistributionType.
     """
     with free_port() as port:
         every = []
@@ -131,6 +132,9 @@ def hosts(
             root = folder / name
             write_hyperparameters(root, **hyperparameters)
             write_resources(root, name, names[: len(data)])
+            if sharded:
+                config = root / "input/config/inputdataconfig.json"
+                config.write_text('{"training": {"S3DistributionType": "ShardedByS3Key"}}')
             if channel is not None:
                 (root / "input/data").mkdir(parents=True)
                 (root / "input/data/training").symlink_to(channel)
@@ -155,21 +159,3 @@ def outcomes(every: Sequence[Host], timeout: float = 60) -> list[int]:
     Return the exit code of each host.
     """
     return [host.wait(timeout) for host in every]
-
-
-def give(rows: str, folder: Path, name: str = "data.csv") -> Path:
-    """
-    Make a channel's folder of one file.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(rows)
-    return folder
-
-
-def without(folder: Path) -> Path:
-    """
-    Make a channel's folder without files.
-    """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder

@@ -95,6 +95,9 @@ def find(folder: Path, config: Path, waiting: Waiting) -> Channels:
     # A "<channel>-manifest" file may stand beside a channel's folder.
     present = sorted(folder.glob("*"))
     modes = {name: keys["mode"] for name, keys in told.items() if keys["mode"] == "Pipe"}
+    for name, keys in told.items():
+        if keys["distribution"] == "ShardedByS3Key":  # maybe no file, and no folder, on this host
+            modes[name] = keys["mode"]
     for path in present:
         if path.is_dir():
             modes.setdefault(path.name, told.get(path.name, {}).get("mode", "File"))

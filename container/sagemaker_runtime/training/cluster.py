@@ -198,7 +198,8 @@ def _meet(cluster: Cluster, place: meeting.Place, watch: Watch) -> None:
 
 def _part(cluster: Cluster, watch: Watch, error: BaseException) -> None:
     """
-    Tell the other hosts why this one ends; raises HostLost when one of them was the cause.
+    Tell the other hosts why this one ends; raises HostLost in place of a library's error when one
+    of them was the cause.
     """
     lost = watch.lost
     if lost is None and not isinstance(error, JobError):
@@ -214,5 +215,5 @@ def _part(cluster: Cluster, watch: Watch, error: BaseException) -> None:
         link.hang_up()
     for link in cluster._links:
         link.close(until)
-    if lost is not None and lost is not error:
+    if lost is not None and not isinstance(error, JobError):
         raise lost from error

@@ -16,6 +16,7 @@ from sagemaker_runtime.formats.messages import names_of
 from sagemaker_runtime.formats.schema import Columns
 from sagemaker_runtime.parallel import in_order
 from sagemaker_runtime.training.orders import Names
+from sagemaker_runtime.training.shares import Share
 from sagemaker_runtime.training.streams import start_of, unpacked
 
 TAR_MAGIC, TAR_MAGIC_AT = b"ustar", 257
@@ -49,9 +50,10 @@ class CsvRows:
         self._is_joined = is_joined
         self._header = b""  # the last header's line
 
-    def read(self, stream: IO[bytes]) -> Iterator[Columns]:
+    def read(self, stream: IO[bytes], share: Share) -> Iterator[Columns]:
         """
-        Yield the rows of a stream that can be looked at before (``peek``), some at a time.
+        Yield the rows of a stream that can be looked at before (``peek``), some at a time, those of
+        ``share`` only.
 
         Raises DataError.
         """
@@ -68,7 +70,7 @@ class CsvRows:
             if start.startswith(MARK):
                 text.read(len(MARK))
             watched = _Watched(text)
-            yield from self._rows(blocks(watched))  # type: ignore[arg-type]
+            yield from self._rows(blocks(watched), share)  # type: ignore[arg-type]
             if self._is_joined and watched.last not in (b"", b"\n", b"\r"):
                 print(f"{self.name} does not end in a line feed: did its writer break off?")
         except UnicodeDecodeError:
@@ -87,7 +89,7 @@ class CsvRows:
         """
         raise DataError(f"{self.name}: {what}.") from None  # whose words it has
 
-    def _rows(self, whole: Iterator[Block]) -> Iterator[Columns]:
+    def _rows(self, whole: Iterator[Block], share: Share) -> Iterator[Columns]:
         def parsed(item: tuple[Layout, Block]) -> tuple[Columns | None, Layout, Block]:
             found, block = item
             try:
@@ -96,7 +98,8 @@ class CsvRows:
                 return None, found, block
 
         done, is_told = 0, False
-        for columns, found, block in in_order(parsed, self._laid_out(whole)):
+        own = (item for item in self._laid_out(whole) if share.takes())
+        for columns, found, block in in_order(parsed, own):
             if columns is None:  # once more, with the true number of its first row
                 columns = csv.parse(block, found, done + 1, skip_blank=True)
             rows = count(columns)

@@ -13,6 +13,7 @@ from sagemaker_runtime.formats.table import Table
 from sagemaker_runtime.training.channels import Channels
 from sagemaker_runtime.training.checkpoints import Checkpoints
 from sagemaker_runtime.training.cluster import Cluster
+from sagemaker_runtime.training.shares import Share
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class TrainingJob:
         """
         Read the rows of a channel, from CSV, gzipped CSV and Parquet: the label and the features of
         INPUT, some rows at a time; ``formats.columns.join`` puts the pieces together. In Pipe mode
-        each call reads the stream of the next epoch.
+        each call reads the stream of the next epoch. On several hosts each gets its own rows,
+        whichever way the platform gives out the files; one may get none.
 
         Raises DataError when the job has no such channel, or with file, row, column and value of
         what is wrong in its files; AlgorithmError when INPUT is not a Table.
@@ -62,4 +64,6 @@ class TrainingJob:
             )
         from sagemaker_runtime.training import tables  # pyarrow, which serving does without
 
-        return tables.read(self.channels[name], self.input)
+        channel = self.channels[name]
+        share = Share.of_host(self.cluster, channel.distribution)
+        return tables.read(channel, self.input, share)

@@ -14,13 +14,16 @@ from sagemaker_runtime.formats.layout import Wanted
 from sagemaker_runtime.formats.messages import KIND_NAMES, names_of
 from sagemaker_runtime.formats.schema import Column, Columns
 from sagemaker_runtime.formats.values import convert
+from sagemaker_runtime.training.shares import Share
 
 BATCH = 1 << 18  # rows read at once
+TURN = 1 << 14  # rows of which hosts take turns in a file of few row groups
+GROUPS_EACH = 4  # row groups for each host that are enough to share these out
 
 
-def read(path: Path, name: str, wanted: Wanted) -> Iterator[Columns]:
+def read(path: Path, name: str, wanted: Wanted, share: Share) -> Iterator[Columns]:
     """
-    Yield the rows of a file, which messages call ``name``, some at a time.
+    Yield the rows of a file, which messages call ``name``, some at a time, those of ``share`` only.
 
     Raises DataError.
     """
@@ -35,7 +38,7 @@ def read(path: Path, name: str, wanted: Wanted) -> Iterator[Columns]:
             layout.by_names(tuple(schema.names), "the file", wanted)
             for column in wanted.columns:
                 _require_type(name, column, schema.field(column.name).type)
-            for batch in file.iter_batches(BATCH, columns=names_of(wanted.columns)):
+            for batch in _batches(file, names_of(wanted.columns), share):
                 yield {c.name: _column(c, batch[c.name], done + 1) for c in wanted.columns}
                 done += batch.num_rows
     except RequestError as error:
@@ -43,6 +46,17 @@ def read(path: Path, name: str, wanted: Wanted) -> Iterator[Columns]:
         _refuse(name, f"{error}{remedy}")
     except (pa.ArrowException, OSError) as error:
         _refuse(name, f"cannot be read ({error}); upload it again")
+
+
+def _batches(file: Any, names: list[str], share: Share) -> Iterator[pa.RecordBatch]:
+    if share.of == 1:
+        yield from file.iter_batches(BATCH, columns=names)
+    elif file.num_row_groups >= GROUPS_EACH * share.of:
+        own = [group for group in range(file.num_row_groups) if share.takes()]
+        yield from file.iter_batches(BATCH, row_groups=own, columns=names)
+    else:
+        turns = file.iter_batches(TURN, columns=names)
+        yield from (batch for batch in turns if share.takes())
 
 
 def _require_type(name: str, column: Column, kind: pa.DataType) -> None:
