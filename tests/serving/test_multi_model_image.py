@@ -19,7 +19,7 @@ pytestmark = pytest.mark.docker
 
 LABEL = "com.amazonaws.sagemaker.capabilities.multi-models"
 MB = 100  # of a model
-LIMIT = ("--memory", "900m", "--memory-swap", "900m")
+LIMIT = ("--memory", "700m", "--memory-swap", "700m")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_models_are_loaded_until_memory_is_short(several: str, tmp_path: Path) -
         loaded = []
         while (answer := load(f"model-{len(loaded)}")).status == 200:
             loaded.append(f"model-{len(loaded)}")
-            assert len(loaded) * MB < 900
+            assert len(loaded) * MB < 700
         assert_error(answer, 507, "insufficient_memory", contains="unload others")
         body = json.dumps({"model_name": "huge", "url": "/opt/ml/models/huge"})
         assert ask("/models", body).status == 507
