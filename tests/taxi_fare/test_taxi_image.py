@@ -2,11 +2,17 @@
 The sample's image: what it answers to its payloads, how big it is.
 """
 
+import json
+import re
+
 import pytest
 
 import containers
-from containers import docker, server
-from project import TOP
+from containers import container, docker, server
+from fifos import feed, wrapped
+from harness import wait_until
+from jobs import files
+from project import SAMPLE, TOP, quick
 
 pytestmark = pytest.mark.docker
 
@@ -46,3 +52,50 @@ def test_own_layers_are_small(image):
         for each in (image, containers.base_image())
     ]
     assert sizes[0] - sizes[1] <= OWN_LAYERS_LIMIT
+
+
+def configure(job, **keys):
+    """Say of the channel training what the platform would."""
+    config = job.root / "input/config/inputdataconfig.json"
+    config.write_text(json.dumps({"training": keys}))
+
+
+def test_a_spot_interruption_costs_no_rounds(image, tmp_path):
+    """
+    1. a container trains on a read-only FastFile mount and keeps checkpoints 2. its machine goes
+    3. another starts with the checkpoints.
+
+    Result: it goes on from the newest, and leaves a whole model.
+    """
+    job = containers.Job(tmp_path / "ml", SAMPLE, rounds=40)
+    configure(job, TrainingInputMode="FastFile", ContentType="text/csv")
+    checkpoints = job.root / "checkpoints"
+    checkpoints.mkdir()
+    checkpoints.chmod(0o777)
+    config = {"S3Uri": "s3://bucket/checkpoints", "LocalPath": "/opt/ml/checkpoints"}
+    (job.root / "input/config/checkpointconfig.json").write_text(json.dumps(config))
+    data = f"type=bind,source={job.root}/input/data,target=/opt/ml/input/data,readonly"
+    options = ("--mount", data, "--env", "CHECKPOINT_SECONDS=0")
+    tree = ("--mount", f"type=bind,source={job.root},target=/opt/ml")
+    with container(image, "train", options=(*tree, *options)) as started:
+        kept = wait_until(
+            lambda: sorted(checkpoints.glob("algo-1-*"))[1:], timeout=60, what="two checkpoints"
+        )
+        docker("kill", started.identity)
+    assert kept
+    assert job.files() == []
+    assert job.train(image, "train", options=options) == 0, job.log
+    assert re.search(r"continuing from the checkpoint algo-1-\d+$", job.log, re.M)
+    assert json.loads((job.model / "metadata.json").read_text())["partial"] is False
+
+
+def test_pipe_mode_in_a_container(image, tmp_path):
+    """Each file in a RecordIO record, gzipped or not: all rows are learnt from."""
+    job = containers.Job(tmp_path / "ml", None, **quick())
+    configure(job, TrainingInputMode="Pipe", RecordWrapperType="RecordIO")
+    records = [(SAMPLE / name).read_bytes() for name in files(SAMPLE)]
+    feed(job.root / "input/data", "training", wrapped(*records))
+    assert job.train(image, "train") == 0, job.log
+    metadata = json.loads((job.model / "metadata.json").read_text())
+    assert metadata["cleaning"]["rows_read"] == 24_000
+    assert len(metadata["data_sha256"]) == 64

@@ -93,6 +93,21 @@ def test_a_fare_job_stopped_midway_keeps_a_model_that_serves(tmp_path, estimator
     assert files(root / "checkpoints")
 
 
+def test_a_fare_job_stopped_before_its_first_round_says_why(tmp_path):
+    """
+    1. training begins to read 2. SIGTERM arrives.
+
+    Result: no model, the exit code of a stopped job, and the reason.
+    """
+    root = tmp_path / "ml"
+    write_hyperparameters(root)
+    (root / "input/data").symlink_to(TOP / "local_test/test_dir/input/data")
+    code, _ = stopped(CONTAINER, root, at="hyperparameters:", within_s=60)
+    assert code == ExitCode.STOPPED
+    assert files(root / "model") == []
+    assert "asked to stop before the first round" in (root / "output/failure").read_text()
+
+
 def predictions(root):
     trees = find_algorithm().load(root / "model").trees
     features = np.random.default_rng(0).normal(size=(2000, trees.width)) * 10

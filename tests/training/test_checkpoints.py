@@ -73,6 +73,7 @@ def test_a_spot_restart_continues(toy, tmp_path):
         "round 3",
         "round 4",
     ]
+    assert "metadata.json" not in files(root / "model")
     assert (root / "model/n").read_text() == "4"
     assert files(root / "checkpoints")[0].startswith("algo-1-0000")
     write_hyperparameters(root, rounds=4, rate=0.5)

@@ -241,6 +241,21 @@ def test_memory_is_bounded_by_a_window(reader, how, piece, pieces, most):
     assert told(root)["grown"] < most
 
 
+def test_many_small_files_are_read_in_little_memory(reader):
+    """Of 10,000 files in a folder none is held: the job ends, within what a few take."""
+    program, root = reader
+    (root / "input/config/inputdataconfig.json").unlink()
+    for number in range(10_000):
+        folder = root / f"input/data/training/{number // 1000}"
+        if number % 1000 == 0:
+            folder.mkdir(parents=True)
+        (folder / f"{number}.csv").write_text("1,2\n")
+    done = train(program, root)
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert told(root)["passes"] == [10_000]
+    assert told(root)["grown"] < 60
+
+
 @pytest.mark.parametrize(
     ("writer", "reason"),
     [

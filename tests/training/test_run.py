@@ -117,6 +117,25 @@ def test_a_metric_that_is_not_a_number_costs_no_model(toy, tmp_path):
     assert files(root / "model")
 
 
+@pytest.mark.parametrize(
+    ("objective", "line"),
+    [
+        ("good", None),
+        ("bad", "the tuning job's objective is 'bad', which train did not print; it printed good."),
+        ("", None),
+    ],
+)
+def test_an_objective_that_is_not_printed_is_told(toy, tmp_path, objective, line):
+    """A tuning job's own hyperparameter passes, and one line warns where its metric is missing."""
+    root = tmp_path / "ml"
+    write_hyperparameters(root, how="metrics", _tuning_objective_metric=objective)
+    done = train(toy, root)
+    assert done.returncode == ExitCode.OK, done.stderr
+    told = [each for each in done.stdout.splitlines() if "tuning" in each]
+    assert len(told) == bool(line)
+    assert not line or told[0].startswith(line)
+
+
 def test_a_link_in_the_model_becomes_what_it_leads_to(toy, tmp_path):
     """Archives are served without links: nothing is lost."""
     root = tmp_path / "ml"

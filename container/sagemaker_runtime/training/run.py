@@ -17,15 +17,18 @@ from sagemaker_runtime.training import (
     cluster,
     failure,
     hyperparameters,
-    metric_lines,
     publish,
     stop,
     verification,
 )
 from sagemaker_runtime.training.job import TrainingJob
+from sagemaker_runtime.training.metric_lines import Metrics
 from sagemaker_runtime.training.partial import Partial
 from sagemaker_runtime.training.pipes import Waiting
 from sagemaker_runtime.training.resource_config import Resources
+
+# Among the hyperparameters of a tuning job's trainings: the name of the metric that it looks at.
+OBJECTIVE = "_tuning_objective_metric"
 
 
 def main(paths: Paths) -> ExitCode:
@@ -88,6 +91,7 @@ def run(
         cluster.met(resources, environ, stops, lambda lost: _end(paths, lost)) as hosts,
         publish.staging(paths.model) as folder,
     ):
+        metrics = Metrics(hosts.is_leader)
         staged = Paths(folder)
         staged.model.mkdir()
         algorithm.train(
@@ -97,7 +101,7 @@ def run(
                 channels=folders,
                 model_dir=staged.model,
                 output_dir=paths.output_data,
-                metric=metric_lines.report if hosts.is_leader else metric_lines.leave_to_leader,
+                metric=metrics,
                 stopping=stopping,
                 cluster=hosts,
                 checkpoints=kept,
@@ -105,11 +109,12 @@ def run(
                 input=algorithm.input,
             )
         )
-        if unread := folders.unread():
-            print(unread)
+        for line in (folders.unread(), metrics.unprinted(platform.get(OBJECTIVE, ""))):
+            if line:
+                print(line)
         hosts.await_all()
         if hosts.is_leader:
-            partial.mark(staged.model)
+            partial.mark(staged.model, paths.model)
             files = publish.collect(staged.model, folder / "copies")
             verification.verify(folder, environ, stops)
             files += publish.unless_there(openapi.FILE, openapi.text(algorithm), files, folder)
