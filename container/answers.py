@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from sagemaker_runtime.errors import RequestError, text_of
 from sagemaker_runtime.formats.messages import shown
 from sagemaker_runtime.logs import write_line
+from sagemaker_runtime.serving.metrics import recorder
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -193,11 +194,20 @@ def log(
     *,
     cause: BaseException | None = None,
     level: int | None = None,
-    **fields: object,
+    **fields: Any,
 ) -> None:
     """
-    Write the request's one line, at the level that its status has unless another is given.
+    Write the request's one line, at the level that its status has unless another is given, and
+    count the request.
     """
+    recorder.request(
+        call.path,
+        status,
+        perf_counter() - call.began,
+        fields.get("bytes") or 0,
+        fields.get("rows") or 0,
+        fields.get("bad_records") or 0,
+    )
     if level is None:
         level = logging.INFO if status < 400 else logging.WARNING
         if status in (404, 405):
@@ -229,7 +239,9 @@ def _failed(
     cause: Exception | None = None,
 ) -> Answer:
     content = error_body(code, message, call.id, row, column)
-    if call.path != "/ping":
+    if call.path == "/ping":
+        recorder.request(call.path, status, perf_counter() - call.began)
+    else:
         told = json.loads(content)["error"]["message"]
         log(call, status, cause=cause, error=code, reason=told)
     return complete(call, content, "application/json", status)

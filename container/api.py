@@ -5,6 +5,7 @@ The Flask application: the control routes, and the middleware that answers invoc
 import json
 from collections.abc import Callable
 from io import BytesIO
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import flask
@@ -14,6 +15,7 @@ from answers import CALL, Answer, Call, complete, refusal
 from invocations import Invocations, check_health
 from middleware import Middleware
 from predictor import Predictor
+from sagemaker_runtime.serving import metrics
 from sagemaker_runtime.serving.batch import execution_parameters
 from sagemaker_runtime.settings import Settings
 
@@ -45,12 +47,16 @@ def create_app(served: "Predictor | Models", settings: Settings) -> Flask:
     @app.get("/ping", provide_automatic_options=False)
     def ping() -> Response:
         check_health(served)
-        return _response(complete(_call(), b'{"status": "healthy"}\n', "application/json"))
+        return _unlogged(b'{"status": "healthy"}\n', "application/json")
+
+    @app.get("/metrics", provide_automatic_options=False)
+    def figures() -> Response:
+        return _unlogged(metrics.text(), metrics.CONTENT_TYPE)
 
     @app.get("/execution-parameters", provide_automatic_options=False)
     def parameters() -> Response:
         content = json.dumps(execution_parameters(settings)).encode() + b"\n"
-        return _response(complete(_call(), content, "application/json"))
+        return _unlogged(content, "application/json")
 
     @app.post("/invocations", provide_automatic_options=False)
     def invocations(**_: str) -> Response:
@@ -109,6 +115,15 @@ def _is_invocation(call: Call) -> bool:
 def _call() -> Call:
     call: Call = request.environ[CALL]
     return call
+
+
+def _unlogged(content: bytes, content_type: str) -> Response:
+    """
+    Answer a question about the server, which is counted and has no line in the log.
+    """
+    call = _call()
+    metrics.recorder.request(call.path, 200, perf_counter() - call.began)
+    return _response(complete(call, content, content_type))
 
 
 def _response(answer: Answer) -> Response:

@@ -22,7 +22,7 @@ from gunicorn.workers.base import Worker
 from sagemaker_runtime import resources
 from sagemaker_runtime.algorithm import find_algorithm
 from sagemaker_runtime.logs import logging_config
-from sagemaker_runtime.serving import preload, refusals
+from sagemaker_runtime.serving import metrics, preload, refusals
 from sagemaker_runtime.settings import Settings, preloads
 
 settings = Settings.from_environ(os.environ)
@@ -149,11 +149,13 @@ def on_starting(server: Arbiter) -> None:
 
 def child_exit(server: Arbiter, worker: Worker) -> None:
     """
-    Say what to do when a worker was killed, unless gunicorn did it for want of a sign of life.
+    Say what to do when a worker was killed, unless gunicorn did it for want of a sign of life, and
+    take it out of the metrics.
     """
     if worker.pid == Logger.killed and not worker.aborted:
         why = resources.out_of_memory(settings.workers, kills_before)
         server.log.error("worker %s was killed. %s", worker.pid, why)
+    metrics.forget(worker.pid)
 
 
 def when_ready(server: Arbiter) -> None:
@@ -203,6 +205,29 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
         worker.cfg.set("workers", 1)
 
 
+def post_worker_init(worker: Worker) -> None:
+    """
+    Begin to count.
+    """
+    import gevent
+
+    def count() -> None:
+        while True:
+            gevent.sleep(metrics.INTERVAL_S)
+            metrics.recorder.flush()
+
+    metrics.recorder.begin()
+    gevent.spawn(count)
+
+
+def worker_exit(server: Arbiter, worker: Worker) -> None:
+    """
+    Count what has not been counted yet.
+    """
+    if metrics.recorder.is_on:
+        metrics.recorder.flush()
+
+
 def worker_abort(worker: Worker) -> None:
     """
     Tell the caller whose request kept the event loop for too long, and have the worker end soon.
@@ -226,6 +251,7 @@ def worker_int(worker: Worker) -> None:
     gunicorn would wait for 0.1 s; when the worker's main loop ends by itself meanwhile, the two
     exits meet with a traceback.
     """
+    metrics.recorder.flush()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

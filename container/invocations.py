@@ -26,6 +26,7 @@ from sagemaker_runtime.errors import (
     UnsupportedMediaType,
 )
 from sagemaker_runtime.formats.messages import shown
+from sagemaker_runtime.serving.metrics import recorder
 from sagemaker_runtime.settings import Settings
 from threads import Stream, in_thread
 
@@ -65,6 +66,13 @@ class Invocations:
 
         Raises RequestError and HTTPException for what is the caller's fault.
         """
+        recorder.in_flight += 1
+        try:
+            return self._invoke(call)
+        finally:
+            recorder.in_flight -= 1
+
+    def _invoke(self, call: Call) -> Answer:
         # First, as a proxy takes an answer before the end of the body for a broken connection.
         size = _length(call.environ)
         with _file_for(size) as body:

@@ -123,7 +123,7 @@ class LargeBodies:
         """
         rows = count(columns)
         try:
-            yield self._predictor.predict(columns), rows
+            yield self._predictor.predict(columns, rows), rows
         except RequestError as error:
             if rows == 1:
                 yield BadRecord(row, error)

@@ -19,6 +19,7 @@ from sagemaker_runtime.errors import (
     as_exception,
     text_of,
 )
+from sagemaker_runtime.serving.metrics import recorder
 
 # Room for a cause in a ping's answer and in the list of a failed endpoint, in characters.
 REASON_LENGTH = 500
@@ -45,10 +46,12 @@ class Predictor:
         self._reason: str | None = None
         # What made the model fail.
         self.error: Exception | None = None
+        began = perf_counter()
         try:
             self._model = algorithm.load(model_dir)
         except BaseException as error:  # noqa: BLE001 - whatever somebody's algorithm raises
             self._fail("the model could not be loaded", as_exception(error))
+        self.load_s = perf_counter() - began
 
     def health(self) -> str | None:
         """
@@ -112,7 +115,7 @@ class Predictor:
             if rows == 0:  # many libraries refuse to predict for nothing
                 continue
             try:
-                prediction = self.predict(piece)
+                prediction = self.predict(piece, rows)
             except RequestError as error:
                 if error.row is not None and done:
                     error.row += done  # it counts from the piece's first
@@ -120,11 +123,14 @@ class Predictor:
             yield prediction, rows
             done += rows or 0
 
-    def predict(self, piece: Any) -> Any:
+    def predict(self, piece: Any, rows: int | None) -> Any:
         """
         Return what the algorithm does for a piece, whose values it may refuse by RequestError.
         """
-        return self.algorithm.predict(self._model, piece)
+        prediction = self.algorithm.predict(self._model, piece)
+        if self._tested:  # the self-test's examples are nobody's requests
+            recorder.piece(piece, rows, prediction)
+        return prediction
 
     def _test(self) -> None:
         try:

@@ -16,6 +16,7 @@ from gevent.event import AsyncResult
 
 from answers import INTERNAL_ERROR, Call, TimedOut, log
 from sagemaker_runtime.errors import AlgorithmError, RequestError, as_exception
+from sagemaker_runtime.serving.metrics import recorder
 
 # Threads for large bodies in a worker: more fight for Python's lock. Three bodies of 45 MB
 # at once took 9 s with one thread, 15 s with two and 20 s with ten, and /ping waited 0.2 to 0.8 s.
@@ -125,6 +126,7 @@ class Stream:
         except BaseException:
             self._close_pieces()
             raise
+        recorder.in_flight += 1
 
     def __iter__(self) -> "Stream":
         return self
@@ -141,7 +143,7 @@ class Stream:
         self._next = b""
         if not piece:
             if not self._ended:
-                self._ended = True
+                self._end()
                 log(self._call, 200, **self._about)
             raise StopIteration
         self._sent += len(piece)
@@ -171,10 +173,14 @@ class Stream:
         return b""
 
     def _break_off(self, code: str, level: int, what: str, cause: Exception | None = None) -> None:
-        self._ended = True
+        self._end()
         self._close_pieces()
         reason = f"{what} after {self._sent} bytes, before the answer was complete"
         log(self._call, 200, cause=cause, level=level, error=code, reason=reason, **self._about)
+
+    def _end(self) -> None:
+        self._ended = True
+        recorder.in_flight -= 1
 
     def _close_pieces(self) -> None:
         """

@@ -8,6 +8,8 @@ from api import create_app
 from predictor import Predictor
 from sagemaker_runtime.algorithm import find_algorithm
 from sagemaker_runtime.paths import Paths
+from sagemaker_runtime.ranges import Ranges
+from sagemaker_runtime.serving import metrics
 from sagemaker_runtime.settings import Settings
 
 settings = Settings.from_environ(os.environ)
@@ -17,4 +19,7 @@ if settings.multi_model == "true":
 
     app = create_app(Models(algorithm, settings), settings)
 else:
-    app = create_app(Predictor(algorithm, Paths.from_environ(os.environ).model), settings)
+    model_dir = Paths.from_environ(os.environ).model
+    predictor = Predictor(algorithm, model_dir)
+    metrics.recorder.describe(Ranges.load(model_dir), predictor.load_s)
+    app = create_app(predictor, settings)

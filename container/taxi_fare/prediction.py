@@ -17,6 +17,7 @@ import numpy as np
 
 from sagemaker_runtime.algorithm import Columns
 from sagemaker_runtime.errors import InvalidValue
+from sagemaker_runtime.serving.metrics import count_repaired
 from taxi_fare import features, geography, scalar, trips
 from taxi_fare.artifact import Model
 from taxi_fare.tariff import FLAG_FALL
@@ -39,8 +40,23 @@ def predict(model: Model, columns: Columns) -> np.ndarray:
         raise _no_clock(columns, int(wrong.argmax()))
     passengers = trips.usual_passengers(columns["passenger_count"])
     repaired = geography.repair(columns | {"passenger_count": passengers})
+    _count_repaired(columns, repaired)
     fares = model.trees.predict(features.build(repaired))
     return obey_rules(fares, geography.usable(repaired), model.typical_fare)
+
+
+def _count_repaired(columns: Columns, repaired: Columns) -> None:
+    """
+    Tell the server how many rows rules 2 and 3 have put right.
+    """
+    passengers = repaired["passenger_count"] != columns["passenger_count"]
+    count_repaired("passengers", int(passengers.sum()))
+    # A place that is put right has another latitude; a missing one differs from itself.
+    swapped = [
+        (repaired[name] != columns[name]) & (columns[name] == columns[name])
+        for name in ("pickup_latitude", "dropoff_latitude")
+    ]
+    count_repaired("coordinates", int((swapped[0] | swapped[1]).sum()))
 
 
 def _no_clock(columns: Columns, row: int) -> InvalidValue:
@@ -67,7 +83,8 @@ def _predict_few(model: Model, columns: Columns, times: list[int]) -> np.ndarray
     """
     places = [columns[name].tolist() for name in features.COLUMNS]
     built, usable = [], []
-    for row, (time, start_x, start_y, end_x, end_y, passengers) in enumerate(
+    swapped = changed = 0
+    for row, (time, start_x, start_y, end_x, end_y, asked) in enumerate(
         zip(times, *places, strict=True)
     ):
         if trips.has_no_clock(time):
@@ -75,9 +92,13 @@ def _predict_few(model: Model, columns: Columns, times: list[int]) -> np.ndarray
         seconds = nan if time == trips.NAT else time
         start = geography.put_right(start_x, start_y, scalar)
         end = geography.put_right(end_x, end_y, scalar)
-        passengers = trips.usual_passengers(passengers, scalar)
+        passengers = trips.usual_passengers(asked, scalar)
+        swapped += start[0] == start_y != start_x or end[0] == end_y != end_x
+        changed += passengers != asked
         built.append(features.compute(seconds, *start, *end, passengers, scalar))
         usable.append(geography.inside(*start) & geography.inside(*end))
+    count_repaired("coordinates", swapped)
+    count_repaired("passengers", changed)
     fares = model.trees.predict(np.array(built)).tolist()
     return np.array(
         [

@@ -53,6 +53,7 @@ def train(job: TrainingJob) -> None:
         imported = meanwhile.submit(_import_libraries, job.hyperparameters["estimator"])
         trips, held_out, report = _rows(job, add)
         imported.result()
+    job.seen.use(trips)
     fares = held_out[FARE.name]
     typical_fare = several_hosts.median(trips[FARE.name], job.cluster)
     rows, rows_held_out = add([trips[FARE.name].size, fares.size]).tolist()

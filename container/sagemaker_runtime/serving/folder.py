@@ -1,8 +1,8 @@
 """
 The folder of one run of ``serve``: sockets, nginx's configuration, temporary files.
 
-What root reads in it, the workers cannot replace: the folder stays root's, only ``temporary`` is
-shared, where nobody can remove another's files.
+What root reads in it, the workers cannot replace: the folder stays root's, only ``temporary`` and
+``metrics`` are shared, where nobody can remove another's files.
 """
 
 import shutil
@@ -15,6 +15,9 @@ from pathlib import Path
 from sagemaker_runtime import resources
 from sagemaker_runtime.errors import SettingError
 from sagemaker_runtime.paths import PROGRAM
+
+# Where prometheus-client reads the folder of the metrics.
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 # The kernel's limit for the path of a unix socket.
 SOCKET_PATH_LENGTH = 107
@@ -40,17 +43,21 @@ class RunFolder:
                 "or set TMPDIR to a folder that is writable."
             ) from error
         self.temporary = self.path / "tmp"
+        # What the workers count; see metrics.py.
+        self.metrics = self.path / "metrics"
         # nginx answers differently once this file exists; see nginx.conf.
         self.stopping = self.path / "stopping"
 
     def __enter__(self) -> "RunFolder":
         try:
-            self.temporary.mkdir()
+            for shared in (self.temporary, self.metrics):
+                shared.mkdir()
+                if self.account:
+                    shutil.chown(shared, group=self.account[1])
+                    shared.chmod(0o1770)
             if self.account:
                 shutil.chown(self.path, group=self.account[1])
                 self.path.chmod(0o710)
-                shutil.chown(self.temporary, group=self.account[1])
-                self.temporary.chmod(0o1770)
         except OSError as error:
             self.__exit__()
             raise SettingError(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sagemaker_runtime.paths import PROGRAM
-from sagemaker_runtime.serving.folder import RunFolder
+from sagemaker_runtime.serving.folder import METRICS_VARIABLE, RunFolder
 from sagemaker_runtime.settings import THREAD_POOLS, Settings
 
 # Longer than nginx keeps idle connections to the application (keepalive_timeout in nginx.conf).
@@ -65,4 +65,5 @@ def environment(
         "OMP_WAIT_POLICY": "passive",
         **kept,
         "TMPDIR": str(folder.temporary),
+        METRICS_VARIABLE: str(folder.metrics),
     }

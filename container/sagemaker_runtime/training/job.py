@@ -10,6 +10,7 @@ from typing import Any
 from sagemaker_runtime.errors import AlgorithmError
 from sagemaker_runtime.formats.schema import Columns
 from sagemaker_runtime.formats.table import Table
+from sagemaker_runtime.ranges import Seen
 from sagemaker_runtime.training.channels import Channels
 from sagemaker_runtime.training.checkpoints import Checkpoints
 from sagemaker_runtime.training.cluster import Cluster
@@ -32,7 +33,9 @@ class TrainingJob:
     less than was asked for, say so by ``partial("37 of 150 rounds")``, which reaches its
     metadata.json. ``checkpoints`` keeps what a later start continues from. ``cluster`` has the
     job's hosts and what they tell each other; on several, the leader's ``model_dir`` and metrics
-    are what counts. ``input`` is the algorithm's INPUT, whose columns ``rows`` reads.
+    are what counts. ``input`` is the algorithm's INPUT, whose columns ``rows`` reads; ``seen``
+    notes the ranges of those that are numbers, which are stored beside the model, and
+    ``seen.use(columns)`` says that it is trained on these rows instead.
     """
 
     hyperparameters: Mapping[str, Any]
@@ -46,6 +49,7 @@ class TrainingJob:
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     partial: Callable[[str], None] = print
     input: object = None
+    seen: Seen = field(default_factory=Seen)
 
     def rows(self, name: str) -> Iterator[Columns]:
         """
@@ -66,4 +70,4 @@ class TrainingJob:
 
         channel = self.channels[name]
         share = Share.of_host(self.cluster, channel.distribution)
-        return tables.read(channel, self.input, share)
+        return self.seen.watch(tables.read(channel, self.input, share))

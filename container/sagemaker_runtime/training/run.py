@@ -11,6 +11,7 @@ from sagemaker_runtime import openapi
 from sagemaker_runtime.algorithm import Algorithm, find_algorithm
 from sagemaker_runtime.errors import DataError, ExitCode, JobError
 from sagemaker_runtime.paths import PROGRAM, Paths
+from sagemaker_runtime.ranges import Seen
 from sagemaker_runtime.training import (
     channels,
     checkpoints,
@@ -94,6 +95,7 @@ def run(
         metrics = Metrics(hosts.is_leader)
         staged = Paths(folder)
         staged.model.mkdir()
+        seen = Seen()
         algorithm.train(
             TrainingJob(
                 hyperparameters=values,
@@ -107,6 +109,7 @@ def run(
                 checkpoints=kept,
                 partial=partial,
                 input=algorithm.input,
+                seen=seen,
             )
         )
         for line in (folders.unread(), metrics.unprinted(platform.get(OBJECTIVE, ""))):
@@ -115,6 +118,8 @@ def run(
         hosts.await_all()
         if hosts.is_leader:
             partial.mark(staged.model, paths.model)
+            if any(staged.model.iterdir()):  # a model without files is refused below
+                seen.save(staged.model, algorithm.input)
             files = publish.collect(staged.model, folder / "copies")
             verification.verify(folder, environ, stops)
             files += publish.unless_there(openapi.FILE, openapi.text(algorithm), files, folder)

@@ -1,0 +1,188 @@
+"""
+The metrics that GET /metrics lists, as prometheus-client keeps them.
+"""
+
+import os
+import resource
+from collections import Counter as Tally
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from sagemaker_runtime.serving.observed import Counts
+
+# Upper ends in seconds: a row takes less than the first, a batch may take an hour.
+SECONDS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+    30,
+    60,
+    300,
+    3600,
+)
+# Different texts that are counted by themselves, in each worker.
+MOST_LABELS = 20
+OTHER = "(other)"
+# Paths that have a count; names of models and what scanners ask for must not become metrics.
+ROUTES = ("/invocations", "/ping", "/metrics", "/execution-parameters")
+
+Requests = Sequence[tuple[str, int, float, int, int, int]]
+
+
+class Many(Histogram):
+    """
+    A histogram that is given counts: one call for each of a thousand values takes a thousand times
+    as long.
+    """
+
+    def add(self, counts: Sequence[int], total: float) -> None:
+        """
+        Add how many values belong to each of the buckets, and the values' sum.
+        """
+        for bucket, more in zip(self._buckets, counts, strict=True):
+            if more:
+                bucket.inc(int(more))
+        self._sum.inc(total)
+
+
+class Instruments:
+    """
+    What is counted; predictions up to each of ``steps``.
+    """
+
+    def __init__(self, steps: Sequence[float]) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = self._counter(
+            "model_server_requests", "Requests answered.", "route", "status"
+        )
+        self._seconds = Many(
+            "model_server_request_seconds",
+            "Time from a request's arrival in a worker until its answer is made.",
+            ["route"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._rows = self._counter("model_server_rows", "Rows answered.")
+        self._bad = self._counter("model_server_bad_records", "Records that got an error.")
+        self._bytes = self._counter("model_server_payload_bytes", "Bytes of bodies answered.")
+        self._in_flight = self._gauge("model_server_in_flight", "Requests in work.", "livesum")
+        self._load = self._gauge(
+            "model_server_model_load_seconds", "Time to load the model.", "livemax"
+        )
+        self._memory = self._gauge(
+            "model_server_resident_memory_bytes", "Memory of each worker.", "liveall"
+        )
+        self._predictions = Many(
+            "model_predictions",
+            "Predictions by size; the steps are quantiles of the label in training.",
+            ["output"],
+            buckets=steps,
+            registry=self.registry,
+        )
+        self._labels = self._counter(
+            "model_predicted_labels",
+            "Predictions that are texts, by what they say.",
+            "output",
+            "label",
+        )
+        self._compared = self._counter(
+            "model_rows_compared_to_training", "Rows compared with the ranges of training."
+        )
+        self._outside = self._counter(
+            "model_rows_outside_training_range",
+            "Rows with a value outside the range that it had in training.",
+        )
+        self._columns = self._counter(
+            "model_values_outside_training_range",
+            "Values outside the range that their column had in training.",
+            "column",
+        )
+        self._repaired = self._counter("model_rows_repaired", "Rows put right by a rule.", "rule")
+        self._known_labels: set[tuple[str, str]] = set()
+
+    def requests(self, answered: Requests) -> None:
+        """
+        Count requests: path, status, seconds, bytes, rows and bad records of each.
+        """
+        if not answered:
+            return
+        by_route: dict[str, list[float]] = {}
+        statuses: Tally[tuple[str, int]] = Tally()
+        for path, status, seconds, *_ in answered:
+            route = path if path in ROUTES else "/models" if path.startswith("/models") else OTHER
+            by_route.setdefault(route, []).append(seconds)
+            statuses[route, status] += 1
+        for (route, status), times in statuses.items():
+            self._requests.labels(route, status).inc(times)
+        for route, taken in by_route.items():
+            counts = np.bincount(np.searchsorted(SECONDS, taken), minlength=len(SECONDS) + 1)
+            self._seconds.labels(route).add(counts.tolist(), sum(taken))
+        self._bytes.inc(sum(each[3] for each in answered))
+        self._rows.inc(sum(each[4] for each in answered))
+        if bad := sum(each[5] for each in answered):
+            self._bad.inc(bad)
+
+    def counts(self, counted: Sequence[Counts]) -> None:
+        """
+        Add what was counted of rows and predictions.
+        """
+        for each in counted:
+            if each.rows:
+                self._compared.inc(each.rows)
+                self._outside.inc(each.outside)
+            for column, values in each.outside_by_column.items():
+                self._columns.labels(column).inc(values)
+            for output, (buckets, total) in each.predictions.items():
+                self._predictions.labels(output).add(buckets.tolist(), total)
+            for (output, label), times in each.labels.items():
+                self._labels.labels(output, self._shown(output, label)).inc(times)
+
+    def repaired(self, repaired: Sequence[tuple[str, int]]) -> None:
+        """
+        Count repaired rows by their rule.
+        """
+        for rule, rows in repaired:
+            self._repaired.labels(rule).inc(rows)
+
+    def state(self, in_flight: int, load_s: float) -> None:
+        """
+        Note how this process is.
+        """
+        self._in_flight.set(in_flight)
+        self._load.set(load_s)
+        self._memory.set(_resident())
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(name, about, labels, registry=self.registry)
+
+    def _gauge(self, name: str, about: str, mode: Any) -> Gauge:
+        return Gauge(name, about, multiprocess_mode=mode, registry=self.registry)
+
+    def _shown(self, output: str, label: str) -> str:
+        label = label[:60]
+        if (output, label) not in self._known_labels:
+            if len(self._known_labels) >= MOST_LABELS:
+                return OTHER
+            self._known_labels.add((output, label))
+        return label
+
+
+def _resident() -> int:
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # macOS has the peak only
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,158 @@
+"""
+What GET /metrics says: counted in each worker, put together by prometheus-client over all of them.
+
+While a request is answered it only leaves a few words in a queue, for a fraction of the time that
+prometheus-client takes to count it. The queue is counted once a second, when it is long, when
+somebody asks, and before a worker ends; one that is killed takes its last second's counts along.
+"""
+
+import os
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sagemaker_runtime.ranges import Ranges
+from sagemaker_runtime.serving.folder import METRICS_VARIABLE
+from sagemaker_runtime.serving.observed import Counts, Observer, Piece
+
+if TYPE_CHECKING:
+    from sagemaker_runtime.serving.instruments import Instruments
+
+INTERVAL_S = 1.0
+# Requests after which the queue is counted at once.
+LONG = 500
+# Larger pieces are counted where they were predicted, maybe in a thread, and not held.
+LARGE_ROWS = 1000
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Recorder:
+    """
+    What this process has counted; nothing before ``begin``.
+    """
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self.in_flight = 0
+        self._observer = Observer(Ranges())
+        self._instruments: Instruments | None = None
+        self._load_s = 0.0
+        self._requests: deque[tuple[str, int, float, int, int, int]] = deque()
+        self._single: deque[tuple[float, ...]] = deque()
+        self._pieces: deque[Piece] = deque()
+        self._counts: deque[Counts] = deque()
+        self._repaired: deque[tuple[str, int]] = deque()
+
+    def describe(self, ranges: Ranges, load_s: float) -> None:
+        """
+        Take the model's ranges and how long it took to load.
+        """
+        self._observer, self._load_s = Observer(ranges), load_s
+        self._instruments = None
+
+    def begin(self) -> None:
+        """
+        Count from now on; only a process that calls ``flush`` every INTERVAL_S should.
+        """
+        self.is_on = True
+
+    def request(
+        self, path: str, status: int, seconds: float, size: int = 0, rows: int = 0, bad: int = 0
+    ) -> None:
+        """
+        Count a request that was answered.
+        """
+        if self.is_on:
+            self._requests.append((path, status, seconds, size, rows, bad))
+            if len(self._requests) >= LONG:
+                self.flush()
+
+    def piece(self, asked: Any, rows: int | None, predicted: Any) -> None:
+        """
+        Count what ``predict`` was given and has returned, from any thread.
+        """
+        if not self.is_on:
+            return
+        is_single = rows == 1 and type(asked) is dict and type(predicted) is np.ndarray
+        if is_single and predicted.shape == (1,) and predicted.dtype.kind == "f":
+            # Arrays that wait in a queue push others out of the processor's cache.
+            self._single.append(self._observer.numbers_of(asked, predicted))
+        elif rows is not None and rows <= LARGE_ROWS:
+            self._pieces.append((asked, predicted))
+        elif rows is not None:
+            self._counts.append(self._observer.count([(asked, predicted)]))
+
+    def repaired(self, rule: str, rows: int) -> None:
+        """
+        Count rows that an algorithm has put right.
+        """
+        if self.is_on and rows:
+            self._repaired.append((rule, int(rows)))
+
+    def instruments(self) -> "Instruments":
+        """
+        Return what prometheus-client keeps.
+        """
+        if self._instruments is None:
+            # Not above: it takes 40 ms to import, which the first answer need not wait for.
+            from sagemaker_runtime.serving.instruments import Instruments
+
+            self._instruments = Instruments(self._observer.steps.tolist())
+        return self._instruments
+
+    def flush(self) -> None:
+        """
+        Hand what was counted to prometheus-client; call it on the event loop only.
+        """
+        instruments = self.instruments()
+        instruments.requests(_taken(self._requests))
+        if single := _taken(self._single):
+            self._counts.append(self._observer.count_single(single))
+        if pieces := _taken(self._pieces):
+            self._counts.append(self._observer.count(pieces))
+        instruments.counts(_taken(self._counts))
+        instruments.repaired(_taken(self._repaired))
+        instruments.state(self.in_flight, self._load_s)
+
+
+def _taken(queue: deque[Any]) -> list[Any]:
+    return [queue.popleft() for _ in range(len(queue))]
+
+
+recorder = Recorder()
+
+
+def count_repaired(rule: str, rows: int) -> None:
+    """
+    Count rows that ``predict`` has put right instead of refusing them, by the name of a rule such
+    as "passengers"; does nothing outside of a server.
+    """
+    recorder.repaired(rule, rows)
+
+
+def text() -> bytes:
+    """
+    Return the counts of all workers as Prometheus reads them.
+    """
+    recorder.flush()
+    from prometheus_client import CollectorRegistry, exposition
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    registry = recorder.instruments().registry
+    if METRICS_VARIABLE in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return exposition.generate_latest(registry)
+
+
+def forget(pid: int) -> None:
+    """
+    Remove what holds for a living process only, such as its memory; what it has counted stays.
+    """
+    if any(Path(os.environ.get(METRICS_VARIABLE, os.devnull)).glob(f"gauge_live*_{pid}.db")):
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]

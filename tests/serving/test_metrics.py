@@ -1,0 +1,253 @@
+"""What GET /metrics says, as ``serve`` answers it. Each test of serve states its scenario."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from application import LINE, client_of
+from harness import ServeProcess, wait_until
+from project import assemble
+from sagemaker_runtime.ranges import FILE, Ranges
+from sagemaker_runtime.serving import metrics
+from sagemaker_runtime.serving.instruments import MOST_LABELS
+from sagemaker_runtime.serving.observed import Observer
+from served import CSV, NGINX, children_of, master_of, start_serve
+
+# "size" has a range from 10 to 20; negative ones are repaired.
+ALGORITHM = """
+import time
+import numpy as np
+from sagemaker_runtime.algorithm import Column, Table
+from sagemaker_runtime.serving.metrics import count_repaired
+
+INPUT = Table(Column("size", "number", example="12", optional=True))
+HYPERPARAMETERS = ()
+
+
+def train(job):
+    raise NotImplementedError
+
+
+def load(model_dir):
+    time.sleep(0.05)
+    return model_dir
+
+
+def predict(model_dir, columns):
+    size = columns["size"]
+    count_repaired("sign", np.count_nonzero(size < 0))
+    while (size == 99).any() and not (model_dir / "release").exists():
+        (model_dir / "held").touch()
+        time.sleep(0.001)
+    return np.abs(np.nan_to_num(size))
+"""
+
+RANGES = {"columns": {"size": [10, 20]}, "label": [10, 15, 20]}
+
+Found = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+@pytest.fixture(scope="module")
+def counting(shared: Path) -> Path:
+    return assemble(shared / "counting", ALGORITHM)
+
+
+@pytest.fixture
+def ranged(model: Path) -> Path:
+    (model / FILE).write_text(json.dumps(RANGES))
+    return model
+
+
+def parsed(text: str) -> Found:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def asked(serve: ServeProcess) -> Found:
+    answer = serve.call("/metrics")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == metrics.CONTENT_TYPE
+    return parsed(answer.body.decode())
+
+
+def value(found: Found, name: str, **labels: str) -> float:
+    return found.get((name, tuple(sorted(labels.items()))), 0.0)
+
+
+def invocations(found: Found, status: str = "200") -> float:
+    return value(found, "model_server_requests_total", route="/invocations", status=status)
+
+
+@NGINX
+def test_all_workers_are_counted(nginx: bool, counting: Path, ranged: Path) -> None:
+    """
+    1. requests of all kinds are sent to two workers: small, large, refused, to no route
+    2. the metrics are asked for
+    Result: each is counted once, whichever worker had it, and rows, bytes, values outside the
+    range, repairs and predictions too; not the self-test's rows; the log has nothing of it.
+    """
+    with start_serve(counting, ranged, nginx=nginx, allowed=["invalid_value"]) as serve:
+        serve.wait_for_ping()
+        size = 0
+        for body in [b"12\n"] * 20 + [b"5\n\n-15\n"[:2], b"-15\n16\n25\n"] + [b"18\n" * 30_000]:
+            assert serve.call("/invocations", body, headers=CSV).status == 200
+            size += len(body)
+        assert serve.call("/invocations", b"many\n", headers=CSV).status == 422
+        assert serve.call("/favicon.ico").status == 404
+        rows = 20 + 1 + 3 + 30_000
+
+        def complete() -> Found | None:
+            found = asked(serve)  # another worker may be half through its counts
+            compared = value(found, "model_rows_compared_to_training_total")
+            is_complete = invocations(found) == 23 and compared == rows
+            return found if is_complete and invocations(found, "422") else None
+
+        found = wait_until(complete, what="all workers have counted")
+        assert invocations(found, "422") == 1
+        assert value(found, "model_server_requests_total", route="/ping", status="200") >= 1
+        assert value(found, "model_server_rows_total") == rows
+        assert value(found, "model_server_payload_bytes_total") == size
+        assert value(found, "model_rows_outside_training_range_total") == 3
+        assert value(found, "model_values_outside_training_range_total", column="size") == 3
+        assert value(found, "model_rows_repaired_total", rule="sign") == 1
+        steps = {
+            le: value(found, "model_predictions_bucket", output="prediction", le=le)
+            for le in ("10.0", "15.0", "20.0", "+Inf")
+        }
+        assert steps == {"10.0": 1, "15.0": 22, "20.0": rows - 1, "+Inf": rows}
+        total = 20 * 12 + 5 + 15 + 16 + 25 + 18 * 30_000
+        assert value(found, "model_predictions_sum", output="prediction") == total
+        assert value(found, "model_server_request_seconds_count", route="/invocations") == 24
+        assert value(found, "model_server_model_load_seconds") >= 0.05
+        memory = [v for (name, _), v in found.items() if name.endswith("memory_bytes")]
+        assert len(memory) == 2
+        assert min(memory) > 5e6
+        assert not serve.log("/metrics")
+
+
+def test_a_killed_worker(counting: Path, ranged: Path) -> None:
+    """
+    1. requests are counted, then a worker is killed
+    2. a request is in work in the other one
+    Result: what it had counted stays, its memory is no longer told of; the one in work is counted.
+    """
+    with start_serve(counting, ranged, allowed=["SIGKILL", "was killed"]) as serve:
+        serve.wait_for_ping()
+        for _ in range(10):
+            serve.call("/invocations", b"12\n", headers=CSV)
+        wait_until(lambda: invocations(asked(serve)) == 10, what="the requests are counted")
+        before = children_of(master_of(serve, "gunicorn"))
+        os.kill(before[0], signal.SIGKILL)
+
+        def pids(found: Found) -> set[str]:
+            return {dict(labels)["pid"] for (_, labels) in found if "pid" in dict(labels)}
+
+        def replaced() -> Found | None:
+            try:
+                found = asked(serve)
+            except AssertionError:  # the worker that is asked may be the killed one
+                return None
+            is_new = str(before[0]) not in pids(found) and len(pids(found)) == 2
+            return found if is_new else None
+
+        found = wait_until(replaced, what="the new worker is told of instead")
+        assert invocations(found) == 10
+
+
+def test_a_large_request_is_in_flight(counting: Path, ranged: Path) -> None:
+    """
+    1. a request is in work
+    Result: it is told of as long as it is, and no longer.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    body = b"99\n" * 30_000
+    with start_serve(counting, ranged, workers=1) as serve, ThreadPoolExecutor(1) as pool:
+        serve.wait_for_ping()
+        request = pool.submit(serve.call, "/invocations", body, headers=CSV, timeout=30)
+        try:
+            wait_until((ranged / "held").exists, what="the request reaches the model")
+            assert value(asked(serve), "model_server_in_flight") == 1
+        finally:
+            (ranged / "release").touch()
+        assert request.result().status == 200
+        assert value(asked(serve), "model_server_in_flight") == 0
+
+
+def test_without_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under another server, the process that is asked tells of itself."""
+    recorder = metrics.Recorder()
+    monkeypatch.setattr(metrics, "recorder", recorder)
+    for module in ("answers", "predictor", "invocations", "threads"):
+        monkeypatch.setattr(f"{module}.recorder", recorder)
+    client = client_of()
+    recorder.begin()
+    client.get("/ping")
+    client.post("/invocations", data=LINE, content_type="text/csv")
+    found = parsed(client.get("/metrics").get_data(as_text=True))
+    assert invocations(found) == 1
+    assert value(found, "model_server_requests_total", route="/ping", status="200") == 1
+
+
+def test_a_long_queue_is_counted_at_once() -> None:
+    """A busy worker holds no more than some hundred requests."""
+    recorder = metrics.Recorder()
+    recorder.begin()
+    for _ in range(metrics.LONG + 1):
+        recorder.request("/invocations", 200, 0.001, 5, 1)
+    assert len(recorder._requests) == 1
+
+
+def test_nothing_is_held_outside_of_a_server() -> None:
+    """In training, where the same functions are called, nothing is counted."""
+    recorder = metrics.Recorder()
+    recorder.repaired("sign", 3)
+    recorder.piece({}, 1, np.zeros(1))
+    recorder.request("/ping", 200, 0.1)
+    assert not [*recorder._repaired, *recorder._single, *recorder._requests]
+
+
+COLUMNS = {"size": np.array([12.0, 25.0, np.nan])}
+
+
+@pytest.mark.parametrize(
+    ("predicted", "expected"),
+    [
+        (np.array([1.0, 2.0, np.nan]), {"prediction": 3.0}),
+        ([1, 2, 3], {"prediction": 6.0}),
+        (np.array([[1, 4], [2, 5], [3, 6]]), {"0": 6.0, "1": 15.0}),
+        ({"low": [1, 2, 3], "label": ["a", "b", "a"]}, {"low": 6.0}),
+        ([{"low": 1}, {"low": 2}, {"low": 3}], {"low": 6.0}),
+        ([[1], [2, 3], []], {}),
+        ([None, "x", 3], {}),
+    ],
+)
+def test_whatever_is_predicted(predicted: Any, expected: dict[str, float]) -> None:
+    """Numbers of each output are counted, in whatever form predict returns them."""
+    counts = Observer(Ranges({"size": (10, 20)}, [])).count([(COLUMNS, predicted)])
+    assert {name: total for name, (_, total) in counts.predictions.items()} == expected
+    assert (counts.rows, counts.outside) == (3, 1)
+
+
+def test_texts_are_counted_by_what_they_say() -> None:
+    """Labels have counts of their own, but not any number of them."""
+    recorder = metrics.Recorder()
+    recorder.begin()
+    texts = [f"label {n}" for n in range(MOST_LABELS + 5)]
+    recorder.piece({}, len(texts), np.array(texts))
+    recorder.piece({}, 2, ["label 0", "label 0"])
+    recorder.flush()
+    registry = recorder.instruments().registry
+    name = "model_predicted_labels_total"
+    label = {"output": "prediction", "label": "label 0"}
+    assert registry.get_sample_value(name, label) == 3
+    assert registry.get_sample_value(name, {**label, "label": "(other)"}) == 5
