@@ -99,3 +99,17 @@ def test_pipe_mode_in_a_container(image, tmp_path):
     metadata = json.loads((job.model / "metadata.json").read_text())
     assert metadata["cleaning"]["rows_read"] == 24_000
     assert len(metadata["data_sha256"]) == 64
+
+
+COMPONENT = ("--memory", "128m", "--memory-swap", "128m", "--cpus", "0.25")
+
+
+def test_an_inference_component_is_enough(image, trained):
+    """A quarter of a processor and 128 MB serve rows, and a body of some thousand of them."""
+    with server(image, trained.model, COMPONENT) as started:
+        body = (TOP / "local_test/payload.csv").read_bytes()
+        assert started.predict(body).status == 200
+        header, row = body.split(b"\n")[:2]
+        answer = started.predict(header + b"\n" + (row + b"\n") * 10_000)
+        assert answer.body.count(b"\n") == 10_000
+        assert started.stop() == 0
