@@ -79,7 +79,7 @@ def test_a_spot_interruption_costs_no_rounds(image, tmp_path):
     tree = ("--mount", f"type=bind,source={job.root},target=/opt/ml")
     with container(image, "train", options=(*tree, *options)) as started:
         kept = wait_until(
-            lambda: sorted(checkpoints.glob("algo-1-*"))[1:], timeout=60, what="two checkpoints"
+            lambda: sorted(checkpoints.glob("algo-1-*"))[1:], timeout=300, what="two checkpoints"
         )
         docker("kill", started.identity)
     assert kept
