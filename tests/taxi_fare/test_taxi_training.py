@@ -34,6 +34,7 @@ def test_the_fare_model_has_its_files(fares):
         "estimator.skops",
         "metadata.json",
         "openapi.json",
+        "training_ranges.json",
         "trees.npz",
     ]
     metadata = json.loads((root / "model/metadata.json").read_text())
