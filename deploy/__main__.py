@@ -12,7 +12,7 @@ from deploy import causes
 from deploy.batches import batch
 from deploy.doctor import doctor
 from deploy.endpoints import asynchronous, realtime, serverless
-from deploy.errors import ExitCode
+from deploy.errors import ExitCode, Failed
 from deploy.invocation import invoke
 from deploy.logs import logs
 from deploy.status import status
@@ -76,16 +76,22 @@ def main(arguments: list[str] | None = None) -> int:
         deploy.main(arguments, prog_name="./deploy.sh", standalone_mode=False)
     except click.ClickException as error:
         error.show()
+        if isinstance(error, Failed):
+            _remedies(error.message)
         return error.exit_code
     except click.Abort:
-        click.echo("nothing was done", err=True)
+        click.echo("stopped; the same command goes on where this one was", err=True)
         return ExitCode.INTERRUPTED
     except (ClientError, BotoCoreError, ResponseParserError) as error:
         click.echo(f"AWS refused: {error}", err=True)
-        for cause in causes.match(str(error)):
-            click.echo(f"{cause.meaning}\n  remedy: {cause.remedy}", err=True)
+        _remedies(str(error))
         return ExitCode.REFUSED
     return ExitCode.OK
+
+
+def _remedies(text: str) -> None:
+    for cause in causes.match(text):
+        click.echo(f"{cause.meaning}\n  remedy: {cause.remedy}", err=True)
 
 
 if __name__ == "__main__":

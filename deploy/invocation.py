@@ -63,10 +63,11 @@ def invoke(
     echo 1,2,3 | ./deploy.sh invoke --content-type text/csv
     """
     name = name or session.settings.application
-    if not media_type and file_.name in ("-", "<stdin>"):
+    file_name = str(getattr(file_, "name", "<stdin>"))
+    if not media_type and file_name == "<stdin>":
         raise UsageError("what comes from standard input? for example --content-type text/csv")
     body = file_.read()
-    request = {"EndpointName": name, "ContentType": media_type or content_type(file_.name)}
+    request = {"EndpointName": name, "ContentType": media_type or content_type(file_name)}
     request |= {"Accept": accept} if accept else {}
     found = describe(session, "endpoint", name)
     if not found:

@@ -3,6 +3,7 @@ The options that commands share, and the session that is made of them.
 """
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,7 @@ CHANGING = (
     click.option(
         "--timeout", "minutes", type=float, help="Minutes to wait at most (default: to the end)."
     ),
-    click.option(
-        "--poll", default=15.0, show_default=True, help="Seconds between two looks at the state."
-    ),
+    click.option("--poll", default=15.0, show_default=True, help="Most seconds between two looks."),
 )
 
 
@@ -67,7 +66,15 @@ def command(name: str | None = None, changes: bool = True) -> Callable[..., clic
             read = settings.read(file)
             if local:
                 read = rehearsal.prepare(read)
-            session = Session(read, boto3.Session(), dry_run, not no_wait, as_json, minutes, poll)
+            session = Session(
+                read,
+                boto3.Session(region_name=os.environ.get("AWS_REGION")),
+                dry_run,
+                not no_wait,
+                as_json,
+                minutes,
+                poll,
+            )
             function(session, **given)
 
         for option in reversed(COMMON + (CHANGING if changes else ())):

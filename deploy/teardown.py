@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from deploy import owned, waiting
-from deploy.errors import UsageError
+from deploy.errors import Interrupted, UsageError
 from deploy.options import command
 from deploy.session import Session, describe, finish, home, say, send
 
@@ -34,8 +34,9 @@ def teardown(session: Session, name: str | None, yes: bool) -> None:
     things = [e for e in things if e.kind == "alarm" or describe(session, e.kind, e.name)]
     for each in things:
         say(f"{each.kind.replace('_', ' ')} {each.name}")
-    if things and not (yes or session.dry_run):
-        click.confirm(f"Delete these {len(things)}?", abort=True, err=True)
+    asks = bool(things) and not (yes or session.dry_run)
+    if asks and not click.confirm(f"Delete these {len(things)}?", err=True):
+        raise Interrupted("nothing was deleted")
     endpoints = [each.name for each in things if each.kind == "endpoint"]
     for endpoint in endpoints:
         _delete_endpoint(session, endpoint)

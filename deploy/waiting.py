@@ -31,7 +31,7 @@ def until(session: Session, name: str, look: Callable[[], tuple[str, bool]], sto
                 return
             if session.minutes is not None and seconds > session.minutes * 60:
                 raise TimedOut(f"after {session.minutes:g} minutes {name} is {state}; it {goes_on}")
-            time.sleep(session.poll)
+            time.sleep(min(session.poll, max(1.0, seconds / 10)))  # often at first
     except KeyboardInterrupt:
         raise Interrupted(f"{name} {goes_on}") from None
 

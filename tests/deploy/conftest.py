@@ -5,9 +5,8 @@ An account with an image, a role and a bucket, and the commands in it.
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import botocore.loaders
+import boto3
 import pytest
 
 import aws
@@ -15,36 +14,41 @@ from deployments import APPLICATION, BUCKET, Account, Commands, push
 
 
 @pytest.fixture(scope="session")
-def loader() -> botocore.loaders.Loader:
-    """The service models, which take longer to read than most commands to run."""
-    return botocore.loaders.create_loader()
-
-
-@pytest.fixture
-def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loader: Any) -> Iterator[Account]:
-    """An account with an image, a role and a bucket."""
-    monkeypatch.setattr(botocore.loaders, "create_loader", lambda *_: loader)
-    started = Account(tmp_path)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", started.url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_REGION", aws.REGION)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", aws.REGION)
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+def server() -> Iterator[Account]:
+    """One server for all tests, with one client for each service: making them takes longest."""
+    started = Account()
     try:
-        started.client("s3").create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.REGION}
-        )
-        started.client("ecr").create_repository(repositoryName=APPLICATION)
-        push(started, aws.DOCKER_V2, "v1")
-        trusted = {"Effect": "Allow", "Action": "sts:AssumeRole"}
-        trusted |= {"Principal": {"Service": "sagemaker.amazonaws.com"}}
-        started.client("iam").create_role(
-            RoleName="worker", AssumeRolePolicyDocument=json.dumps({"Statement": [trusted]})
-        )
         yield started
     finally:
         started.stop()
+
+
+@pytest.fixture
+def account(server: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """An account with an image, a role and a bucket."""
+    server.begin()
+    variables = {
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": "AKIATEST",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": aws.REGION,
+        "AWS_DEFAULT_REGION": aws.REGION,
+        "AWS_MAX_ATTEMPTS": "1",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "Session", lambda **_: server)
+    server.client("s3").create_bucket(
+        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.REGION}
+    )
+    server.client("ecr").create_repository(repositoryName=APPLICATION)
+    push(server, aws.DOCKER_V2, "v1")
+    trusted = {"Effect": "Allow", "Action": "sts:AssumeRole"}
+    trusted |= {"Principal": {"Service": "sagemaker.amazonaws.com"}}
+    server.client("iam").create_role(
+        RoleName="worker", AssumeRolePolicyDocument=json.dumps({"Statement": [trusted]})
+    )
+    return server
 
 
 @pytest.fixture

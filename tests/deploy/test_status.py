@@ -100,6 +100,45 @@ def test_a_refused_call_comes_with_the_remedy(run, account, tmp_path, code, mess
     assert causes.match(f"{code} {message}")[0].remedy in ended.err
 
 
+def test_no_region_and_no_network_come_with_the_remedy(run, account, tmp_path, monkeypatch):
+    """Before AWS is reached at all."""
+    monkeypatch.undo()  # a session of its own
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    ended = run("status", poll=False)
+    assert (ended.code, "HTTPS_PROXY" in ended.err) == (3, True)
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    ended = run("status", poll=False)
+    assert (ended.code, "export AWS_REGION=" in ended.err) == (3, True)
+
+
+def test_why_names_the_alarm_of_a_rollback(run, account, tmp_path):
+    """The reason may be empty: the alarms that watched the update say it."""
+    run("realtime", "--model", tmp_path / "model")
+    cloudwatch = account.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName="errors",
+        MetricName="Invocation5XXErrors",
+        Namespace="AWS/SageMaker",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    cloudwatch.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="9 errors")
+    watched = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]}}
+    account.answers["DescribeEndpoint"] = [{"LastDeploymentConfig": watched}]
+    said = run("why", poll=False).out
+    assert "errors is ALARM: 9 errors" in said
+    assert "the old configuration serves" in said
+
+
 REASONS = [
     "CapacityError: Unable to provision requested ML compute capacity",
     "MaxRuntimeExceeded",

@@ -4,6 +4,7 @@ An account for the commands of deploy.sh: moto, and what SageMaker is asked is n
 
 import io
 import json
+import urllib.request
 from collections.abc import Iterable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -24,21 +25,36 @@ LAYERS = {"config": {"digest": "sha256:" + "a" * 64, "size": 1}, "layers": []}
 
 class Account(aws.Api):
     """
-    ``calls`` has the changing calls of SageMaker in their order. ``failing`` maps an action to the
+    ``calls`` has the changing calls of SageMaker in their order, ``asked`` the content types that
+    its endpoints were asked with. ``failing`` maps an action to the
     error that it meets, ``lost`` to one that it meets after it was done, ``answers`` to what it
     answers beyond moto's answer, one after the other.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    region_name = aws.REGION  # it is boto3's session too
+
+    def __init__(self) -> None:
+        self._clients: dict[str, Any] = {}
+        self._session = boto3.Session()
+        self.begin(False)
+        super().__init__(None)
+
+    def begin(self, again: bool = True) -> None:
+        """Forget everything."""
+        if again:
+            with urllib.request.urlopen(f"{self.url}/moto-api/reset", b""):
+                pass
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.asked: list[str] = []
         self.failing: dict[str, tuple[str, str]] = {}
         self.lost: dict[str, tuple[str, str]] = {}
         self.answers: dict[str, list[dict[str, Any]]] = {}
-        super().__init__(None)
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         action = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        if environ["PATH_INFO"].endswith("/invocations"):
+            action = "InvokeEndpoint"
+            self.asked.append(environ.get("CONTENT_TYPE", ""))
         body = Request(environ).get_data()
         environ["wsgi.input"] = io.BytesIO(body)
         if "SageMaker." in environ.get("HTTP_X_AMZ_TARGET", "") and not action.startswith(
@@ -49,9 +65,13 @@ class Account(aws.Api):
             Response.from_app(super()._answer, environ)
         if action in self.failing or action in self.lost:
             code, message = self.failing.get(action) or self.lost[action]
+            if action == "InvokeEndpoint":  # what the container answered
+                shape = {"Message": message, "OriginalMessage": message, "OriginalStatusCode": 400}
+                answer = Response(json.dumps(shape), 424, {"x-amzn-errortype": code})
+                return answer(environ, start_response)
             answer = Response(json.dumps({"__type": code, "message": message}), 400)
             return answer(environ, start_response)
-        if action == "GetDownloadUrlForLayer":  # moto has none
+        if action in ("GetDownloadUrlForLayer", "ListServiceQuotas"):  # moto has neither
             answer = Response(json.dumps({"__type": "AccessDeniedException"}), 400)
             return answer(environ, start_response)
         answer = Response.from_app(super()._answer, environ)
@@ -61,9 +81,11 @@ class Account(aws.Api):
             answer.set_data(json.dumps(changed))
         return answer(environ, start_response)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Any = None) -> Any:
         """Return boto3's client."""
-        return boto3.client(service)
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service, config=config)
+        return self._clients[service]
 
     def forget(self) -> None:
         """Forget what SageMaker has, and nothing else."""
