@@ -72,7 +72,8 @@ def test_all_hosts_hear_the_same_and_the_leader_publishes(toy, tmp_path):
         assert f"seen ({list(NAMES[:3])}, [0.0, 7.5])" in host.log
         assert host.failure == ""
     leader, *others = every
-    assert leader.model == ["of_localhost.txt"]
+    assert "of_localhost.txt" in leader.model
+    assert "of_algo-2.txt" not in leader.model
     assert [host.model for host in others] == [[], []]
     assert ["hosts=3;" in host.log for host in every] == [True, False, False]
     assert "model written" in leader.log
@@ -225,7 +226,7 @@ def test_sigterm_to_one_host_stops_all_in_the_same_round(toy, tmp_path, asked):
         assert outcomes(every) == [0, 0, 0]
     rounds = {host.log.partition("stopped after ")[2].split()[0] for host in every}
     assert len(rounds) == 1
-    assert every[0].model == ["of_localhost.txt"]
+    assert "of_localhost.txt" in every[0].model
 
 
 def test_a_job_on_several_hosts_is_refused_by_an_algorithm_for_one(tmp_path):

@@ -6,6 +6,7 @@ A rename needs no second copy of the model, and a kill leaves whole files under 
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,17 @@ def staging(model: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def unpublished() -> Iterator[Path]:
+    """
+    Hand out a folder for files of which none is published: those of hosts other than the leader.
+
+    It is not beside the model, as the SDK's local mode gives all hosts one folder for it.
+    """
+    with tempfile.TemporaryDirectory(prefix="train-") as folder:
+        yield Path(folder)
 
 
 def _places(model: Path) -> tuple[Path, Path]:

@@ -90,7 +90,7 @@ def run(
     paths.output_data.mkdir(parents=True, exist_ok=True)
     with (
         cluster.met(resources, environ, stops, lambda lost: _end(paths, lost)) as hosts,
-        publish.staging(paths.model) as folder,
+        publish.staging(paths.model) if hosts.is_leader else publish.unpublished() as folder,
     ):
         metrics = Metrics(hosts.is_leader)
         staged = Paths(folder)
