@@ -19,27 +19,29 @@ ESTIMATOR = "estimator.skops"
 METADATA = "metadata.json"
 DIGEST = "metadata_sha256"  # of all other entries of metadata.json, trees_sha256 among them
 MOST_BYTES = 1 << 20  # of metadata.json, which has a few thousand
-FORMAT = 2  # raised when older code could misread the files
+FORMAT = 3  # raised when older code could misread the files
 
 
 @dataclass(frozen=True)
 class Model:
     """
-    What serves: ``trees`` score features, ``typical_fare`` answers where there are none.
+    What serves: ``trees`` score features, ``typical_fare`` answers where there are none;
+    ``last_day`` is that of ``features``.
     """
 
     trees: Trees
     typical_fare: float
+    last_day: float = math.inf
 
 
-def to_serve(estimator: Any, typical_fare: float) -> Model:
+def to_serve(estimator: Any, typical_fare: float, last_day: float = math.inf) -> Model:
     """
     Make the model that serves out of a fitted estimator; ``typical_fare`` is in dollars.
 
     Raises ModelError for an estimator that is not made of trees.
     """
     try:
-        return Model(Trees.from_estimator(estimator), typical_fare)
+        return Model(Trees.from_estimator(estimator), typical_fare, last_day)
     except ValueError as error:
         raise ModelError(
             f"{error}; expected a regressor of trees, such as HistGradientBoostingRegressor or "
@@ -60,6 +62,7 @@ def save(folder: Path, model: Model, estimator: Any, metadata: Mapping[str, Any]
         "features": list(FEATURES),
         "trees_sha256": _digest_of_file(folder / TREES),
         "typical_fare": model.typical_fare,
+        "last_day": model.last_day,
         **metadata,
     }
     facts[DIGEST] = _digest_of(facts)
@@ -81,7 +84,8 @@ def load(folder: Path) -> Model:
                 "tar -C model -czf model.tar.gz ."
             )
     metadata = _metadata(folder / METADATA)
-    return Model(_trees(folder / TREES, metadata["trees_sha256"]), metadata["typical_fare"])
+    trees = _trees(folder / TREES, metadata["trees_sha256"])
+    return Model(trees, metadata["typical_fare"], metadata["last_day"])
 
 
 def _metadata(path: Path) -> dict[str, Any]:
@@ -112,6 +116,12 @@ def _metadata(path: Path) -> dict[str, Any]:
     if not (isinstance(fare, float) and 0 < fare < math.inf):
         raise ModelError(
             f"typical_fare in {METADATA} is {fare!r}; expected dollars, such as 8.5. "
+            "Train the model again."
+        )
+    day = metadata["last_day"]
+    if not isinstance(day, float) or math.isnan(day):
+        raise ModelError(
+            f"last_day in {METADATA} is {day!r}; expected days since 2009, such as 2281.0. "
             "Train the model again."
         )
     return metadata

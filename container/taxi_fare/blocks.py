@@ -2,6 +2,7 @@
 Work on many rows: block by block, on all processors, so that the working arrays stay small.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -45,7 +46,7 @@ def join(parts: Iterable[Columns]) -> Columns:
     return whole
 
 
-def matrix(columns: Columns, precision: Any = np.float64) -> np.ndarray:
+def matrix(columns: Columns, precision: Any = np.float64, last_day: float = math.inf) -> np.ndarray:
     """
     Return ``features.build`` of many rows, rounded to ``precision``.
     """
@@ -54,7 +55,7 @@ def matrix(columns: Columns, precision: Any = np.float64) -> np.ndarray:
 
     def fill(block: tuple[np.ndarray, Columns]) -> None:
         place, trips = block
-        features.build(trips, out=place)
+        features.build(trips, place, last_day)
 
     # Written by the threads, as memory that is new takes longer to write than to compute.
     places = (built[start : start + ROWS] for start in range(0, max(rows, 1), ROWS))

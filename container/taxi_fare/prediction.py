@@ -41,7 +41,7 @@ def predict(model: Model, columns: Columns) -> np.ndarray:
     passengers = trips.usual_passengers(columns["passenger_count"])
     repaired = geography.repair(columns | {"passenger_count": passengers})
     _count_repaired(columns, repaired)
-    fares = model.trees.predict(features.build(repaired))
+    fares = model.trees.predict(features.build(repaired, last_day=model.last_day))
     return obey_rules(fares, geography.usable(repaired), model.typical_fare)
 
 
@@ -95,7 +95,9 @@ def _predict_few(model: Model, columns: Columns, times: list[int]) -> np.ndarray
         passengers = trips.usual_passengers(asked, scalar)
         swapped += start[0] == start_y != start_x or end[0] == end_y != end_x
         changed += passengers != asked
-        built.append(features.compute(seconds, *start, *end, passengers, scalar))
+        built.append(
+            features.compute(seconds, *start, *end, passengers, xp=scalar, last_day=model.last_day)
+        )
         usable.append(geography.inside(*start) & geography.inside(*end))
     count_repaired("coordinates", swapped)
     count_repaired("passengers", changed)

@@ -145,6 +145,14 @@ def expected_fare(
     return xp.where(flat, at_the_time(JFK_FLAT, seconds, xp), fare)
 
 
+def beyond_fare(km: np.ndarray, seconds: np.ndarray, xp: Any = np) -> np.ndarray:
+    """
+    Dollars that the last ``km`` of a trip cost more beyond the city's border: the meter again.
+    """
+    units = UNITS_PER_MILE * DETOUR_BOROUGHS / KM_PER_MILE * km
+    return at_the_time(UNIT, seconds, xp) * units
+
+
 def at_the_time(prices: tuple[float, float], seconds: np.ndarray, xp: Any = np) -> np.ndarray:
     """
     Choose between the prices before and since the tariff's rise.

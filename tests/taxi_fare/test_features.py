@@ -299,7 +299,7 @@ def test_numbers_give_the_bits_of_arrays(seed: int) -> None:
     many = features.build(columns)
     places = [columns[name].tolist() for name in features.COLUMNS]
     rows = zip(features.seconds(columns).tolist(), *places, strict=True)
-    few = np.array([features.compute(*row, scalar) for row in rows])
+    few = np.array([features.compute(*row, xp=scalar) for row in rows])
     # NaN has many bits, which nobody looks at; zero has two signs.
     np.testing.assert_array_equal(few, many)
     np.testing.assert_array_equal(np.signbit(few[few == 0]), np.signbit(many[few == 0]))

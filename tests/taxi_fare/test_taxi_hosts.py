@@ -13,6 +13,7 @@ from project import CONTAINER, SAMPLE
 from sagemaker_runtime.errors import ExitCode
 from taxi_fare import several_hosts
 from taxi_fare.artifact import load
+from taxi_fare.features import FEATURES
 
 ROUNDS = 20
 SPREADS = {
@@ -122,7 +123,7 @@ def test_sigterm_to_one_host_keeps_a_model_that_the_next_start_goes_on_from(tmp_
         assert outcomes(two, 120) == [0, 0]
     assert "continuing from the checkpoint localhost-" in two[0].log
     trees = [load(host.root / "model").trees for host in (whole[0], two[0])]
-    features = np.random.default_rng(0).uniform(-10, 60, (500, 19))
+    features = np.random.default_rng(0).uniform(-10, 60, (500, len(FEATURES)))
     np.testing.assert_allclose(trees[0].predict(features), trees[1].predict(features), atol=1e-9)
 
 
