@@ -6,7 +6,6 @@ import argparse
 import json
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import report
+import revisions
 from environments import CACHE, Absent, prepare
 from load import PeakMemory, ping_p99_ms, wrk
 from machine import describe
@@ -222,16 +222,7 @@ def check_out(revision: str, training: Path) -> None:
     before = CACHE / "own/before"
     shutil.rmtree(before, ignore_errors=True)
     before.mkdir(parents=True)
-    top = Path(__file__).resolve().parent.parent
-    archive = subprocess.run(  # noqa: S603
-        ["git", "archive", revision, "container"],  # noqa: S607 - whichever git is on PATH
-        cwd=top,
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    subprocess.run(["tar", "-x"], cwd=before, input=archive.stdout, check=True)  # noqa: S607
-    subprocess.run([before / "container/compile.sh"], check=True)  # noqa: S603
-    train(training, before / "ml", before / "container")
+    train(training, before / "ml", revisions.check_out(revision, before))
 
 
 def _rounds(

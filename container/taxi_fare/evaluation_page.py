@@ -36,6 +36,7 @@ def render(
         summary=(partial and f"<b>A partial model: {escape(partial)}.</b> ") + _summary(evaluation),
         figures=_figures(evaluation),
         density=_density_section(evaluation),
+        forward=_forward_section(evaluation),
         groups="".join(
             _group_section(evaluation[f"by_{group}"], *words) for group, words in _GROUPS.items()
         ),
@@ -128,6 +129,61 @@ def _density_section(evaluation: Mapping[str, Any]) -> str:
         f"Manhattan, 45 dollars until September 2012 and 52 since. "
         f"{density['outside']:,} trips beyond {density['dollars']} dollars are left out here."
         "</p>"
+    )
+
+
+def _forward_section(evaluation: Mapping[str, Any]) -> str:
+    """
+    Say what to expect in service, where every trip is later than those that were learned from.
+    """
+    head = "<h2>What to expect in service</h2>"
+    forward = evaluation.get("forward")
+    if not forward:
+        return (
+            f"{head}<section><p>The figures above are for trips of the weeks that the model was "
+            "trained on. Trips in service are later; how much worse it knows them is not known "
+            "here: to tell takes some hundred held-out trips over several months, and a training "
+            "that was not stopped.</p></section>"
+        )
+    same, aged = forward["same_time"], forward
+    words = (
+        f"<p><b>Expect a miss of about {dollars(aged['mae'])}</b> rather than the "
+        f"{dollars(evaluation['mae'])} above. That figure is for held-out trips of all the weeks "
+        "that the model was trained on; in service every trip is later, and fares rise. To judge "
+        f"it forward, a second model was trained on trips before {escape(forward['since'])} alone. "
+        f"On {forward['rows']:,} held-out trips since then it missed by {dollars(aged['mae'])} "
+        f"(RMSE {dollars(aged['rmse'])}), and the model that was trained on those weeks too by "
+        f"{dollars(same['mae'])} (RMSE {dollars(same['rmse'])}).{_ageing(forward['by_age'])}</p>"
+    )
+    groups = forward["by_age"]
+    chart = pictures.by_age("Mean absolute error by age of the model", groups)
+    table = _table(
+        ("Months", "Trips", "MAE, earlier model", "MAE, this model", "Bias, earlier model"),
+        [
+            (
+                group["name"],
+                f"{group['rows']:,}",
+                dollars(group["mae"]),
+                dollars(group["same_time"]["mae"]),
+                f"{group['bias']:+.2f}",
+            )
+            for group in groups
+        ],
+    )
+    return (
+        f"{head}<section>{chart}{words}<details><summary>The figures</summary>{table}</details>"
+        "</section>"
+    )
+
+
+def _ageing(groups: Sequence[Mapping[str, Any]]) -> str:
+    if len(groups) < 2:
+        return ""
+    first, last = (group["mae"] - group["same_time"]["mae"] for group in (groups[0], groups[-1]))
+    return (
+        f" That is the price of age: {first:+.2f} dollars in the first "
+        f"{groups[0]['name'].partition('-')[2]} months, {last:+.2f} after "
+        f"{groups[-1]['name'].partition('-')[0]}."
     )
 
 

@@ -77,6 +77,43 @@ def by_group(title: str, groups: Sequence[Group], x: str) -> str:
         return _svg(figure, title, "; ".join(f"{g['name']}: {dollars(g['mae'])}" for g in groups))
 
 
+def by_age(title: str, groups: Sequence[Group]) -> str:
+    """
+    Draw the mean absolute error by months since training of a model that did not see those months,
+    and of one that did.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 230 / 72))
+        axes = figure.subplots()
+        places = range(len(groups))
+        lines = (
+            ("trained on earlier trips", [g["mae"] for g in groups], ACCENT, "-"),
+            (
+                "trained on trips of that time too",
+                [g["same_time"]["mae"] for g in groups],
+                SOFT,
+                "--",
+            ),
+        )
+        for name, errors, colour, style in lines:
+            axes.plot(places, errors, style, marker="o", color=colour, label=name)
+        ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(
+            0, max([error for _, errors, *_ in lines for error in errors], default=1.0)
+        )
+        axes.set_yticks(ticks, [dollars(tick) for tick in ticks])
+        axes.set_ylim(0, ticks[-1])
+        axes.set_xticks(places, [group["name"] for group in groups])
+        axes.set(xlabel="months after the last trip trained on", ylabel="mean absolute error")
+        axes.margins(x=0.08)
+        axes.grid(axis="y")
+        axes.legend(loc="lower right", frameon=False, labelcolor=SOFT)
+        aloud = "; ".join(
+            f"{g['name']} months: {dollars(g['mae'])}, {dollars(g['same_time']['mae'])}"
+            for g in groups
+        )
+        return _svg(figure, title, aloud)
+
+
 def importance(title: str, growths: Mapping[str, float]) -> str:
     """
     Draw by how many dollars the RMSE grows for each feature, as bars in the order given.

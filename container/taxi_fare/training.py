@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -20,7 +21,16 @@ import numpy as np
 from sagemaker_runtime.algorithm import Columns, TrainingJob
 from sagemaker_runtime.errors import ModelError, Stopped
 from sagemaker_runtime.parallel import in_order
-from taxi_fare import artifact, blocks, checkpoint, cleaning, evaluation, several_hosts
+from taxi_fare import (
+    artifact,
+    blocks,
+    checkpoint,
+    cleaning,
+    evaluation,
+    features,
+    forward,
+    several_hosts,
+)
 from taxi_fare.blocks import Add
 from taxi_fare.metrics import METRICS
 from taxi_fare.prediction import predict
@@ -56,24 +66,31 @@ def train(job: TrainingJob) -> None:
     job.seen.use(trips)
     fares = held_out[FARE.name]
     typical_fare = several_hosts.median(trips[FARE.name], job.cluster)
+    last_day = float(max(job.cluster.gather(features.last_day(trips))))
     rows, rows_held_out = add([trips[FARE.name].size, fares.size]).tolist()
     facts = {"Training rows": f"{rows:,}", "Validation rows": f"{rows_held_out:,}"}
     print("training on {} rows, validating on {}".format(*facts.values()))
 
     fingerprint = several_hosts.fingerprint(job.channels.fingerprint(), job.cluster)
     some = slice(None, None, ceil(rows_held_out / SAMPLE_ROWS))  # from all files alike
-    sample = blocks.matrix({name: values[some] for name, values in held_out.items()})
+    sample = blocks.matrix(
+        {name: values[some] for name, values in held_out.items()}, last_day=last_day
+    )
     progress = Progress(job, sample, fares[some])
-    estimator = _fitted(job, trips, progress, fingerprint)
+    few_trips = forward.some(trips, job.cluster)
+    estimator = _fitted(job, trips, last_day, progress, fingerprint)
     if progress.partial:
         job.partial(progress.partial)
-    model = artifact.to_serve(estimator, typical_fare)
+    model = artifact.to_serve(estimator, typical_fare, last_day)
     predictions = in_order(partial(predict, model), blocks.cut(held_out))
     predicted = np.concatenate(list(predictions))
     results = evaluation.evaluate(fares, predicted, held_out, add)
+    judged = forward.some(held_out | {"predicted": predicted}, job.cluster)
     sample, sample_fares = map(np.concatenate, map(job.cluster.gather, (sample, fares[some])))
     if not job.cluster.is_leader:
         return
+    if not (progress.partial or job.stopping()):
+        results["forward"] = forward.judge(few_trips, judged, partial(_fitted_on, job))
     metrics = {name: results[name.removeprefix("validation:")] for name in METRICS}
 
     facts |= {
@@ -85,6 +102,7 @@ def train(job: TrainingJob) -> None:
         "hyperparameters": dict(job.hyperparameters),
         "partial": progress.partial or False,
         "metrics": metrics,
+        "forward": results.get("forward"),
         "cleaning": report.as_dict(),
         "data_sha256": fingerprint,
         "versions": {"python": platform.python_version()} | {n: version(n) for n in LIBRARIES},
@@ -137,7 +155,9 @@ def _rows(job: TrainingJob, add: Add) -> tuple[Columns, Columns, cleaning.Report
     return *cleaning.split(rows, fraction, seed, add), report
 
 
-def _fitted(job: TrainingJob, trips: Columns, progress: Progress, fingerprint: str) -> Any:
+def _fitted(
+    job: TrainingJob, trips: Columns, last_day: float, progress: Progress, fingerprint: str
+) -> Any:
     """
     Return the estimator fitted on ``trips``, which are given up, with fewer rounds when stopped.
 
@@ -146,31 +166,55 @@ def _fitted(job: TrainingJob, trips: Columns, progress: Progress, fingerprint: s
     # Not above: _import_libraries does it while rows are read.
     from taxi_fare.estimator import fit, make_estimator, precision, pull_outliers
 
-    parameters = dict(job.hyperparameters)
-    del parameters["validation_fraction"]
-    clip = parameters.pop("clip")
-    library = parameters["estimator"]
-    estimator = make_estimator(**parameters)
+    library = job.hyperparameters["estimator"]
+    estimator = make_estimator(**_parameters(job))
     facts = {"data": fingerprint, "library": f"{library} {version(library)}"}
     begun = job.checkpoints.newest(**facts) if job.cluster.is_leader else None
     if any(job.cluster.gather(job.stopping())):
         there = f"The checkpoint {begun.name} is there for the next start." if begun else ""
         raise Stopped(f"the job was asked to stop before the first round. {there}".strip())
-    fitted = blocks.matrix(trips, precision(estimator))
+    fitted = blocks.matrix(trips, precision(estimator), last_day)
     model = begun and checkpoint.read(begun, estimator)
     if len(job.cluster.hosts) > 1:
         fares = trips[FARE.name]
         trips.clear()
         text = several_hosts.from_leader(model, job.cluster)
+        clip = job.hyperparameters["clip"]
         return several_hosts.fit(
             estimator, fitted, fares, progress, job.cluster, clip=clip, begun=text
         )
-    targets = pull_outliers(
-        fitted, trips[FARE.name], clip=clip, estimator=library, seed=parameters["seed"]
-    )
+    targets = pull_outliers(fitted, trips[FARE.name], **_pulling(job))
     trips.clear()  # memory for the fit
     fit(estimator, fitted, targets, progress, model)
     return estimator
+
+
+def _fitted_on(job: TrainingJob, trips: Columns) -> Callable[[Columns], np.ndarray]:
+    """
+    Return what predicts fares by an estimator that is fitted on ``trips`` at once.
+    """
+    from taxi_fare.estimator import make_estimator, precision, pull_outliers
+
+    estimator, last_day = make_estimator(**_parameters(job)), features.last_day(trips)
+    fitted = blocks.matrix(trips, precision(estimator), last_day)
+    estimator.fit(fitted, pull_outliers(fitted, trips[FARE.name], **_pulling(job)))
+    typical_fare = float(np.median(trips[FARE.name]))
+    return partial(predict, artifact.to_serve(estimator, typical_fare, last_day))
+
+
+def _parameters(job: TrainingJob) -> dict[str, Any]:
+    """
+    Return the hyperparameters that describe the estimator.
+    """
+    others = ("validation_fraction", "clip")
+    return {name: value for name, value in job.hyperparameters.items() if name not in others}
+
+
+def _pulling(job: TrainingJob) -> dict[str, Any]:
+    """
+    Return those by which outliers are pulled.
+    """
+    return {name: job.hyperparameters[name] for name in ("estimator", "clip", "seed")}
 
 
 def _verify(served: np.ndarray, trained: np.ndarray) -> None:
