@@ -60,12 +60,14 @@ def batch(
             f"batch.max_concurrent is {settings.max_concurrent}, payload_mb {settings.payload_mb}; "
             "SageMaker allows 100 MB together: both multiplied"
         )
+    example = ""
     if not place.startswith("s3://"):
+        example = str(next(iter(storage.files(Path(place))), place))
         place = storage.upload_data(session, Path(place), "batch-input")
     given = {each["Key"]: each for each in storage.objects(session, place)}
     if not given and not session.dry_run:
         raise UsageError(f"nothing lies at {place}; upload files, or correct the address")
-    media_type = media_type or content_type(next(iter(given), place))
+    media_type = media_type or content_type(example or next(iter(given), place))
     request = _request(session, wanted.name, place, media_type, accept, join, whole_files)
     base = named(f"{session.settings.application}-batch", request)
     output = f"{home(session)}/batch/{base}/"

@@ -7,19 +7,11 @@ import json
 from typing import Any
 
 from deploy import storage
-from deploy.session import Session, client, home
+from deploy.session import Session, home
 
 
 def _place(session: Session, endpoint: str) -> str:
     return f"{home(session)}/operations/{endpoint}.json"
-
-
-def begin(session: Session, endpoint: str, step: str, finish: str, **found: Any) -> None:
-    """
-    Note down, before the first step, what was found and the command that finishes the operation.
-    """
-    record = {"endpoint": endpoint, "step": step, "finish": finish, **found}
-    storage.write(session, _place(session, endpoint), json.dumps(record, default=str).encode())
 
 
 def interrupted(session: Session, endpoint: str) -> dict[str, Any] | None:
@@ -31,11 +23,3 @@ def interrupted(session: Session, endpoint: str) -> dict[str, Any] | None:
         return None
     found: dict[str, Any] = json.loads(storage.read(session, place))
     return found
-
-
-def end(session: Session, endpoint: str) -> None:
-    """
-    Forget the record.
-    """
-    bucket, path = storage.split(_place(session, endpoint))
-    client(session, "s3").delete_object(Bucket=bucket, Key=path)

@@ -98,7 +98,10 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _files(folder: Path) -> list[Path]:
+def files(folder: Path) -> list[Path]:
+    """
+    Return the files of a folder and its folders.
+    """
     return sorted(each for each in folder.rglob("*") if each.is_file())
 
 
@@ -108,7 +111,7 @@ def content(path: Path) -> str:
     """
     if path.is_file():
         return _digest(path)[:16]
-    listed = [(str(each.relative_to(path)), _digest(each)) for each in _files(path)]
+    listed = [(str(each.relative_to(path)), _digest(each)) for each in files(path)]
     if not listed:
         raise UsageError(f"'{path}' is neither a file nor a folder with files")
     return hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
@@ -139,7 +142,7 @@ def upload_data(session: Session, path: Path, room: str) -> str:
     if not path.exists():
         raise UsageError(f"'{path}' does not exist; expected a folder, a file or an s3:// address")
     target = f"{home(session)}/{room}/{content(path)}/"
-    for each in _files(path) if path.is_dir() else [path]:
+    for each in files(path) if path.is_dir() else [path]:
         inside = each.relative_to(path) if path.is_dir() else each.name
         upload(session, each, f"{target}{inside}")
     return target
@@ -169,6 +172,6 @@ def _packed(folder: Path, archive: Path) -> Path:
             dereference=True,
         ) as tar,
     ):
-        for each in _files(folder):
+        for each in files(folder):
             tar.add(each, arcname=str(each.relative_to(folder)))
     return archive

@@ -54,11 +54,12 @@ def train(session: Session, data: tuple[str, ...], given: tuple[str, ...], image
     channels = _channels(session, data)
     hyperparameters = settings.hyperparameters | dict(_pair(each) for each in given)
     wanted = request(session, found.uri, channels, hyperparameters)
+    uploaded = f"{home(session)}/data/"  # there the address says the content
     version = repr(
         [
             storage.version(session, place)
             for _, place in sorted(channels.items())
-            if not session.dry_run or not place.startswith(f"{home(session)}/data/")
+            if not place.startswith(uploaded)
         ]
     )
     base = named(session.settings.application, wanted, version)

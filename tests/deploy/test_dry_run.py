@@ -72,6 +72,19 @@ def test_a_dry_run_shows_what_a_real_run_sends(run, account, tmp_path, kind):
     assert account.calls == real
 
 
+@pytest.mark.parametrize("command", [["train", "--data=data"], ["batch", "data", "--model=model"]])
+def test_what_is_on_this_machine_gets_the_same_names(run, account, tmp_path, monkeypatch, command):
+    """A dry run uploads nothing, and says what it would upload."""
+    monkeypatch.chdir(tmp_path)
+    planned = run(*command, "--dry-run").json()
+    assert account.objects() == []
+    uploads = [each["command"] for each in planned if "input" not in each]
+    assert [each.split()[3] for each in uploads][-2:] == ["data/a.csv", "data/b.csv"]
+    assert run(*command).code == 0
+    assert [e["input"] for e in planned if "input" in e] == [asked for _, asked in account.calls]
+    assert all(each.split()[4].split("/", 3)[3] in account.objects() for each in uploads)
+
+
 def requests(run, account, *command):
     """The requests of a command by their actions."""
     ended = run(*command)

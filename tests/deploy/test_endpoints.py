@@ -1,6 +1,8 @@
 """Endpoints: names by content, what is used again, what is refused."""
 
 import pytest
+from deploy import images
+from deploy.errors import UsageError
 
 import aws
 from deployments import APPLICATION, push
@@ -129,3 +131,41 @@ def test_a_role_must_trust_sagemaker(run, account, tmp_path):
     ended = run("realtime", "--model", tmp_path / "model")
     assert (ended.code, created(account)) == (2, [])
     assert "does not trust SageMaker" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"), [("realtime", "endpoint"), ("batch", "transform job")]
+)
+def test_the_quota_is_looked_at_first(run, account, tmp_path, command, usage):
+    """A quota of none is said before anything is made; one that suffices lets it pass."""
+    kind = "ml.m5.large" if command == "realtime" else "ml.m5.xlarge"
+    name = f"{kind} for {usage} usage"
+    arguments = [tmp_path / "data"] if command == "batch" else []
+    account.quotas = {name: 0}
+    ended = run(command, *arguments, "--model", tmp_path / "model")
+    assert (ended.code, created(account)) == (2, [])
+    assert f"ask for more in Service Quotas: {name}" in ended.err
+    account.quotas = {name: 1}
+    assert run(command, *arguments, "--model", tmp_path / "model").code == 0
+
+
+@pytest.mark.parametrize(
+    ("architecture", "instance_type", "fits"),
+    [
+        ("amd64", "ml.m5.large", True),
+        ("amd64", "ml.g5.xlarge", True),
+        ("arm64", "ml.c7gd.large", True),
+        ("arm64", "ml.m5.large", False),
+        ("amd64", "ml.c7g.large", False),
+        ("arm64", "", False),
+        ("", "ml.m5.large", True),
+    ],
+)
+def test_the_processor_must_be_the_images(architecture, instance_type, fits):
+    """Graviton instances run arm64, all others and serverless endpoints amd64."""
+    image = images.Image("host/toys@sha256:1", aws.DOCKER_V2, architecture)
+    if fits:
+        images.check(image, instance_type)
+    else:
+        with pytest.raises(UsageError, match="PLATFORM=linux/"):
+            images.check(image, instance_type)

@@ -46,6 +46,7 @@ class Account(aws.Api):
                 pass
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.asked: list[str] = []
+        self.quotas: dict[str, int] = {}
         self.failing: dict[str, tuple[str, str]] = {}
         self.lost: dict[str, tuple[str, str]] = {}
         self.answers: dict[str, list[dict[str, Any]]] = {}
@@ -71,6 +72,9 @@ class Account(aws.Api):
                 return answer(environ, start_response)
             answer = Response(json.dumps({"__type": code, "message": message}), 400)
             return answer(environ, start_response)
+        if action == "ListServiceQuotas" and self.quotas:
+            listed = [{"QuotaName": name, "Value": count} for name, count in self.quotas.items()]
+            return Response(json.dumps({"Quotas": listed}))(environ, start_response)
         if action in ("GetDownloadUrlForLayer", "ListServiceQuotas"):  # moto has neither
             answer = Response(json.dumps({"__type": "AccessDeniedException"}), 400)
             return answer(environ, start_response)
