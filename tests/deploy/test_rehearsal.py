@@ -28,7 +28,7 @@ SETTINGS = Settings(role=rehearsal.ROLE, bucket=rehearsal.BUCKET)
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """A local cloud with a role and a bucket, to which this process's clients lead."""
     with (
-        local_cloud(tmp_path_factory.mktemp("cloud"), clock=600, startup_s=20) as started,
+        local_cloud(tmp_path_factory.mktemp("cloud"), clock=600, startup_s=90) as started,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("AWS_ENDPOINT_URL", started.url)
