@@ -171,7 +171,7 @@ def test_why_explains_a_failed_training(run, bad, image_name, how, remedy):
     finally:
         del run.lines[-2:]
     assert ended.code == ExitCode.FAILED, ended.err
-    name = ended.err.rsplit("./deploy.sh why ", 1)[1].strip()
+    name = ended.err.split("more: ./deploy.sh why ")[1].split()[0]
     assert remedy in run("why", name, poll=False).out
 
 
@@ -196,7 +196,7 @@ def test_why_explains_a_failed_batch(run, job):
     place = f"s3://{SETTINGS.bucket}/bad/"
     ended = run("batch", place, "--content-type", "none/such", "--whole-files")
     assert ended.code == ExitCode.FAILED
-    name = ended.err.rsplit("./deploy.sh why ", 1)[1].strip()
+    name = ended.err.split("more: ./deploy.sh why ")[1].split()[0]
     assert "The message lists what is read" in run("why", name, poll=False).out
 
 
