@@ -69,7 +69,7 @@ def test_the_readme_is_short():
 
 
 def test_the_readme_deploys_as_the_page_does():
-    """Its lines without an account are among those that the page of deploying has, and rehearses."""
+    """Its lines without an account are among those that the page of deploying rehearses."""
     shown = re.search(r"```text\n(\./local_test/cloud\.sh start\n.*?)```", README, re.S)
     rehearsed = page("docs/deploying.md").splitlines()
     assert [line for line in shown[1].splitlines() if line not in rehearsed] == []
