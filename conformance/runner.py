@@ -28,7 +28,8 @@ def make(check: Check, lab: Lab) -> Verdict:
     except NotTried as error:
         outcome, evidence = Outcome.NOT_TRIED, str(error)
     except DockerError as error:
-        outcome, evidence = Outcome.FAIL, f"docker: {error}"
+        # Not the image's fault, and never as good as a pass.
+        outcome, evidence = Outcome.NOT_TRIED, f"docker: {error}"
     except Exception as error:  # noqa: BLE001 - told as what it is
         outcome, evidence = Outcome.FAIL, f"the check itself broke: {error!r}"
     return Verdict(check, outcome, evidence, time.monotonic() - started)

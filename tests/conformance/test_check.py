@@ -33,6 +33,7 @@ def check(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.docker
+@pytest.mark.timeout(1800)  # about a hundred containers, where others run beside it
 def test_the_projects_image_passes_all(image, tmp_path):
     """Nothing fails, and what is not offered is optional, for whatever algorithm is inside."""
     job = Job(tmp_path / "ml", SAMPLE, **quick())
