@@ -84,6 +84,7 @@ class Models:
         self._algorithm, self._settings = algorithm, settings
         self._models: dict[str, Model] = {}
         self._locks: WeakValueDictionary[str, BoundedSemaphore] = WeakValueDictionary()
+        self._turn = BoundedSemaphore(1)
         self._spare = int(resources.memory_mb() * resources.MB * SPARE)
 
     @cached_property
@@ -171,7 +172,8 @@ class Models:
             return predictor
 
         try:
-            with gevent.Timeout(limit_s):
+            # The time begins with the turn: one model is loaded after the other.
+            with self._turn, gevent.Timeout(limit_s):
                 predictor: Predictor = self._threads.spawn(predict_example).get()
         except gevent.Timeout:
             logger.error(

@@ -166,7 +166,7 @@ def _wanted(body: bytes) -> tuple[str, str]:
         wanted = json.loads(body)
         name, url = wanted["model_name"], wanted["url"]
         name.encode()
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Malformed(
             f"the body does not say which model to load; expected JSON {example}"
         ) from None

@@ -67,7 +67,8 @@ def measure(model_dir: Path, limit_s: float) -> int:
         make_nonblocking(reading)
         with gevent.Timeout(limit_s, late):
             text = b""
-            while piece := nb_read(reading, 65536):
+            # To the line's end and not the pipe's: processes that loading forked may hold it open.
+            while not text.endswith(b"\n") and (piece := nb_read(reading, 65536)):
                 text += piece
         code = _ending(process)
     finally:
@@ -128,7 +129,7 @@ def main(model_dir: Path) -> None:
         "no_memory": isinstance(predictor.error, MemoryError),
         "size": max(0, memory.own_bytes() - before),
     }
-    os.write(PIPE, json.dumps(found).encode())
+    os.write(PIPE, json.dumps(found).encode() + b"\n")
 
 
 if __name__ == "__main__":

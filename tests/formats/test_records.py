@@ -49,6 +49,10 @@ def read(body: str | bytes, media_type: str = CSV, charset: str = "utf-8") -> li
         ("\n2,b\n", ["invalid_value", 2]),
         (b"1,a\n2,\xff\n3,c\n", [1, "malformed_body", 3]),
         ("1,a\r2,b\n3,c\n", ["invalid_value", 3]),
+        # Four lines and, by another count, four rows.
+        ('1,a\r2,b\n"3\n",c\n5,c\n', ["invalid_value", "malformed_body", "malformed_body", 5]),
+        ("1,a\n\n\n4,b\n", [1, "invalid_value", "invalid_value", 4]),
+        ("size,kind\n\n\n3,b\nx,\n", ["invalid_value", "invalid_value", 3, "invalid_value"]),
         ("size,kind\n", []),
     ],
 )

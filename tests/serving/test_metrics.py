@@ -207,6 +207,46 @@ def test_a_long_queue_is_counted_at_once() -> None:
     assert len(recorder._requests) == 1
 
 
+@pytest.mark.parametrize("columns", [{}, {"other": np.ones(1)}])
+@pytest.mark.parametrize("rows", [1, 3, metrics.LARGE_ROWS + 1])
+def test_columns_that_predict_has_taken_out(rows: int, columns: dict[str, np.ndarray]) -> None:
+    """An algorithm may use up its columns, or a model have the ranges of another table."""
+    recorder = metrics.Recorder()
+    recorder.describe(Ranges({"size": (10, 20)}, []), 0.1)
+    recorder.begin()
+    left = {name: np.repeat(values, rows) for name, values in columns.items()}
+    recorder.piece(left, rows, np.ones(rows))
+    recorder.flush()
+    count = recorder.instruments().registry.get_sample_value
+    assert count("model_predictions_count", {"output": "prediction"}) == rows
+    assert not count("model_rows_outside_training_range_total")
+
+
+@pytest.mark.parametrize(
+    ("columns", "predicted"),
+    [
+        ({"size": np.array(["big"])}, np.ones(1)),  # in training, it was a number
+        ({}, [{"low": 1}, None]),
+    ],
+)
+def test_what_cannot_be_counted_fails_no_request(
+    columns: dict[str, np.ndarray], predicted: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told once, with the traceback; nothing piles up, and what comes next is counted."""
+    recorder = metrics.Recorder()
+    recorder.describe(Ranges({"size": (10, 20)}, []), 0.1)
+    recorder.begin()
+    for _ in range(2):
+        recorder.piece(columns, len(predicted), predicted)
+        recorder.flush()
+    recorder.request("/invocations", 200, 0.001, 5, 1)
+    recorder.flush()
+    (told,) = caplog.records
+    assert told.exc_info
+    assert not [*recorder._pieces, *recorder._single]
+    assert recorder.instruments().registry.get_sample_value("model_server_rows_total") == 1
+
+
 def test_nothing_is_held_outside_of_a_server() -> None:
     """In training, where the same functions are called, nothing is counted."""
     recorder = metrics.Recorder()

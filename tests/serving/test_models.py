@@ -6,20 +6,26 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import replace
 from pathlib import Path
 
+import gevent
 import pytest
 from flask import request
 
+import predictor
+import probe
 from api import create_app
 from fake_algorithm import FakeAlgorithm
 from guests import make
+from harness import wait_until
 from http_assertions import assert_error
 from loading import Models
 from sagemaker_runtime.algorithm import Json
 from sagemaker_runtime.serving.models import Entry, NoMemory, Registry
 from sagemaker_runtime.settings import Settings
+from served import all_gone
 
 HERE = os.getpid()
 
@@ -75,6 +81,50 @@ def test_memory_is_counted_once(ended: int, tmp_path: Path) -> None:
         registry.reserve(new, lambda: 10 + 100 + 999)
     assert not list(tmp_path.glob("*.new"))
     registry.reserve(new, lambda: 10 + 100 + 1000)
+
+
+def test_waiting_for_another_model_takes_no_time_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The time to load a model begins with it, not while another one takes the only thread."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("probe.measure", lambda folder, limit_s: 0)
+    models = Models(
+        FakeAlgorithm(lambda value: value, Json(example=1), Json(example=1)),
+        Settings.from_environ({}),
+    )
+    begun, release = [], threading.Event()
+    timeout = gevent.Timeout
+    monkeypatch.setattr(
+        gevent, "Timeout", lambda seconds: begun.append(release.is_set()) or timeout(seconds)
+    )
+    monkeypatch.setattr(
+        "loading.Predictor", lambda *about: release.wait(30) and predictor.Predictor(*about)
+    )
+    both = [gevent.spawn(models.load, name, str(make(tmp_path / name))) for name in ("a", "b")]
+    gevent.idle()
+    release.set()
+    assert all(each.get().loaded for each in both)
+    assert begun == [False, True]
+
+
+def test_a_process_forked_while_loading_delays_nobody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a model has started may live on: it ends with the process that tried the model."""
+    program = tmp_path / "program.py"
+    started = tmp_path / "started"
+    program.write_text(
+        "import os, pathlib, signal\n"
+        "if not (forked := os.fork()):\n"
+        "    signal.pause()\n"
+        f"pathlib.Path({str(started)!r}).write_text(str(forked))\n"
+        f"os.write({probe.PIPE}, b'{{\"size\": 7}}\\n')\n"
+        "os._exit(0)\n"
+    )
+    monkeypatch.setattr(probe, "__file__", str(program))
+    assert probe.measure(tmp_path, 20) == 7
+    wait_until(lambda: all_gone([int(started.read_text())]), what="the forked process has ended")
 
 
 def test_hooks_see_the_calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -125,7 +125,8 @@ def test_what_names_no_model_is_refused(endpoint: ServeProcess, model: Path) -> 
     """/invocations says how to name a model; a request to load says what is wrong with it."""
     answer = endpoint.call("/invocations", "1", headers=JSON)
     assert_error(answer, 404, "no_model_named", contains="POST /models/NAME/invoke")
-    for body in ("", "[]", '{"model_name": "a"}', '{"model_name": 1, "url": "/"}'):
+    deep = "[" * 50_000
+    for body in ("", "[]", '{"model_name": "a"}', '{"model_name": 1, "url": "/"}', deep):
         answer = endpoint.call("/models", body, headers=JSON, method="POST")
         assert_error(answer, 400, "malformed_body", contains="model_name")
     for url in (str(model / "nowhere"), "models", "s3://bucket/key"):

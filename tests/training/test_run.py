@@ -136,6 +136,37 @@ def test_an_objective_that_is_not_printed_is_told(toy, tmp_path, objective, line
     assert not line or told[0].startswith(line)
 
 
+UNDESCRIBED = """
+
+class Reader:
+    media_types = ("text/plain",)
+
+    def read(self, body, media_type, charset):
+        yield body.read()
+
+    def count(self, piece):
+        return None
+
+    def example(self, rows=1):
+        return "text/plain", b"caf\\xe9"
+
+
+from sagemaker_runtime.algorithm import Json
+
+INPUT, OUTPUT = Reader(), Json()
+predict = lambda model, text: len(text)
+"""
+
+
+def test_what_cannot_be_described_costs_no_model(tmp_path):
+    """An example in another charset than OpenAPI has leaves out the description, and is told."""
+    done = train(assemble(tmp_path / "program", TOY + UNDESCRIBED), tmp_path / "ml")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert files(tmp_path / "ml/model") == ["a.txt", "sub/weights.txt"]
+    assert "openapi.json was not written" in done.stdout
+    assert "UnicodeDecodeError" in done.stderr
+
+
 def test_a_link_in_the_model_becomes_what_it_leads_to(toy, tmp_path):
     """Archives are served without links: nothing is lost."""
     root = tmp_path / "ml"

@@ -87,8 +87,12 @@ def test_a_bad_value_has_its_true_row(tmp_path):
     assert "row 4001" in found[0]
 
 
-def test_a_host_without_files_gets_a_piece_without_rows(tmp_path):
-    """With ShardedByS3Key there may be no file and no folder; others have rows."""
+@pytest.mark.parametrize("there", [None, "_SUCCESS", "training-manifest"])
+def test_a_host_without_files_gets_a_piece_without_rows(tmp_path, there):
+    """With ShardedByS3Key there may be no folder, or a marker alone; others have rows."""
+    if there:
+        (tmp_path / "training").mkdir()
+        (tmp_path / "training" / there).write_text("")
     cluster = Cluster(Resources(("algo-1", "algo-2"), "algo-2"))
     channel = Channel(tmp_path / "training", distribution="ShardedByS3Key")
     share = Share.of_host(cluster, channel.distribution)

@@ -112,10 +112,12 @@ def _parts(lines: bytes, row: int, parse: Parse) -> Iterator[Columns | BadRecord
         return
     error: RequestError | UnicodeDecodeError
     try:
-        if number == 1 and not lines.strip(b"\r\n"):
+        if not lines.strip(b"\r\n"):
             raise _blank(row)
         columns = parse(lines, row)
-        if count(columns) == number:
+        # A lone carriage return ends a row, too: it may make up for a line end in quotes.
+        is_sure = number == 1 or lines.count(b"\r") == lines.count(b"\r\n")
+        if count(columns) == number and is_sure:
             yield columns
             return
         error = InvalidValue(

@@ -6,6 +6,7 @@ prometheus-client takes to count it. The queue is counted once a second, when it
 somebody asks, and before a worker ends; one that is killed takes its last second's counts along.
 """
 
+import logging
 import os
 from collections import deque
 from pathlib import Path
@@ -28,10 +29,13 @@ LARGE_ROWS = 1000
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+logger = logging.getLogger(__name__)
+
 
 class Recorder:
     """
-    What this process has counted; nothing before ``begin``.
+    What this process has counted; nothing before ``begin``. No request fails for what cannot be
+    counted, such as what an algorithm has taken out of its columns.
     """
 
     def __init__(self) -> None:
@@ -45,6 +49,7 @@ class Recorder:
         self._pieces: deque[Piece] = deque()
         self._counts: deque[Counts] = deque()
         self._repaired: deque[tuple[str, int]] = deque()
+        self._told = False
 
     def describe(self, ranges: Ranges, load_s: float) -> None:
         """
@@ -77,13 +82,16 @@ class Recorder:
         if not self.is_on:
             return
         is_single = rows == 1 and type(asked) is dict and type(predicted) is np.ndarray
-        if is_single and predicted.shape == (1,) and predicted.dtype.kind == "f":
-            # Arrays that wait in a queue push others out of the processor's cache.
-            self._single.append(self._observer.numbers_of(asked, predicted))
-        elif rows is not None and rows <= LARGE_ROWS:
-            self._pieces.append((asked, predicted))
-        elif rows is not None:
-            self._counts.append(self._observer.count([(asked, predicted)]))
+        try:
+            if is_single and predicted.shape == (1,) and predicted.dtype.kind == "f":
+                # Arrays that wait in a queue push others out of the processor's cache.
+                self._single.append(self._observer.numbers_of(asked, predicted))
+            elif rows is not None and rows <= LARGE_ROWS:
+                self._pieces.append((asked, predicted))
+            elif rows is not None:
+                self._counts.append(self._observer.count([(asked, predicted)]))
+        except Exception:  # noqa: BLE001 - whatever somebody's algorithm returned
+            self._tell()
 
     def repaired(self, rule: str, rows: int) -> None:
         """
@@ -107,6 +115,14 @@ class Recorder:
         """
         Hand what was counted to prometheus-client; call it on the event loop only.
         """
+        try:
+            self._flush()
+        except Exception:  # noqa: BLE001 - whatever somebody's algorithm returned
+            for queue in (self._requests, self._single, self._pieces, self._counts, self._repaired):
+                queue.clear()  # they would only grow
+            self._tell()
+
+    def _flush(self) -> None:
         instruments = self.instruments()
         instruments.requests(_taken(self._requests))
         if single := _taken(self._single):
@@ -116,6 +132,11 @@ class Recorder:
         instruments.counts(_taken(self._counts))
         instruments.repaired(_taken(self._repaired))
         instruments.state(self.in_flight, self._load_s)
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._told = True
+            logger.error("GET /metrics lacks what could not be counted", exc_info=True)
 
 
 def _taken(queue: deque[Any]) -> list[Any]:

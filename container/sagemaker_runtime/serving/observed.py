@@ -5,6 +5,7 @@ What was asked and predicted, in numbers: rows outside the training ranges, pred
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,8 @@ class Observer:
         """
         Return what counts of a single row: the values that have a range, and the prediction.
         """
-        return (*[columns[name].item() for name in self._names], predicted.item())
+        numbers = [columns[name].item() if name in columns else nan for name in self._names]
+        return (*numbers, predicted.item())
 
     def count_single(self, rows: Sequence[tuple[float, ...]]) -> Counts:
         """
@@ -64,7 +66,7 @@ class Observer:
         Count the pieces, each of which is what ``predict`` was given and what it returned.
         """
         counts = Counts()
-        asked = [columns for columns, _ in pieces if type(columns) is dict]
+        asked = [columns for columns, _ in pieces if type(columns) is dict and columns]
         if self._ends and asked:
             self._count_outside(asked, counts)
         outputs: dict[str, list[Any]] = {}
@@ -90,6 +92,8 @@ class Observer:
         counts.rows = len(anywhere)
         for name, (low, high) in self._ends.items():
             parts = [columns[name] for columns in asked if name in columns]
+            if not parts:  # taken out by predict, or of a model for another table
+                continue
             values = parts[0] if len(parts) == 1 else np.concatenate(parts)
             if len(values) < len(anywhere) or values.dtype.kind != "f":
                 continue

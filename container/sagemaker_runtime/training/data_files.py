@@ -52,6 +52,16 @@ def data_files(channel: Path, suffixes: tuple[str, ...] = ()) -> list[Path]:
     return files
 
 
+def has_data(channel: Path) -> bool:
+    """
+    Tell whether there is anything but markers and manifests below a channel's folder.
+    """
+    return any(
+        path.is_file() and path.stat().st_size and not _hidden(path.relative_to(channel))
+        for path in channel.rglob("*")
+    )
+
+
 def _hidden(name: Path) -> bool:
     return name.name.endswith("-manifest") or any(part[0] in "._" for part in name.parts)
 

@@ -5,6 +5,7 @@ Runs a training job: configuration in, the algorithm's ``train``, a model that c
 import io
 import os
 import sys
+import traceback
 from collections.abc import Mapping, MutableSequence, Sequence
 
 from sagemaker_runtime import openapi
@@ -122,13 +123,29 @@ def run(
                 seen.save(staged.model, algorithm.input)
             files = publish.collect(staged.model, folder / "copies")
             verification.verify(folder, environ, stops)
-            files += publish.unless_there(openapi.FILE, openapi.text(algorithm), files, folder)
+            if described := _described(algorithm):
+                files += publish.unless_there(openapi.FILE, described, files, folder)
             publish.publish(files, paths.model)
         hosts.await_published()
     if hosts.is_leader:
         print(f"model written to {paths.model}")
     else:
         print(f"the model is that of the leader, {hosts.hosts[0]}")
+
+
+def _described(algorithm: Algorithm) -> str | None:
+    """
+    Return the description of what is served, None when the algorithm's INPUT or OUTPUT make none: a
+    trained model is not thrown away for it.
+    """
+    try:
+        text = openapi.text(algorithm)
+        text.encode()
+    except Exception:  # noqa: BLE001 - whatever somebody's reader or writer raises
+        traceback.print_exc()
+        print(f"{openapi.FILE} was not written: INPUT and OUTPUT could not be described")
+        return None
+    return text
 
 
 def _one_host_only(name: str, hosts: Sequence[str]) -> DataError:

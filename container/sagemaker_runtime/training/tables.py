@@ -21,6 +21,7 @@ from sagemaker_runtime.formats.values import convert
 from sagemaker_runtime.training import orders, parquet_rows
 from sagemaker_runtime.training.channel import Channel
 from sagemaker_runtime.training.csv_rows import MARK, PARQUET_MAGIC, CsvRows
+from sagemaker_runtime.training.data_files import has_data
 from sagemaker_runtime.training.shares import Share
 from sagemaker_runtime.training.streams import GZIP_MAGIC, start_of, unpacked
 
@@ -78,7 +79,7 @@ def _of_files(
     channel: Channel, wanted: Wanted, share: Share
 ) -> Iterator[tuple[str, Iterator[Columns]]]:
     is_sharded = share.may_be_empty and share.of == 1
-    if is_sharded and not any(path.is_file() for path in channel.path.rglob("*")):
+    if is_sharded and not has_data(channel.path):
         return
     files = _Files(channel, wanted)
     for path in share.files(files.paths):
