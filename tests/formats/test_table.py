@@ -206,6 +206,13 @@ def test_the_charset_is_honoured(charset: str, encoding: str) -> None:
         assert columns["name"].tolist() == ["Zoë"]
 
 
+@pytest.mark.parametrize("media_type", [CSV, JSON, JSON_LINES])
+def test_utf_16_needs_a_byte_order_mark(media_type: str) -> None:
+    """Without a mark nobody knows the order of UTF-16's bytes, and the caller hears so."""
+    with pytest.raises(Malformed, match="does not begin with a byte order mark"):
+        read(b"3,Tom\n4,Zo", media_type, PETS, "utf-16")
+
+
 def bad(column: str, value: object) -> str:
     return json.dumps({**RECORD, column: value})
 

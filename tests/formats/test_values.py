@@ -2,6 +2,8 @@
 The rules of values, one kind after the other, as Python and as Arrow follow them.
 """
 
+from datetime import datetime
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -101,6 +103,17 @@ def test_missing_words_are_missing(kind: Kind) -> None:
             assert by_arrow == "" if kind == "text" else np.isnan(by_arrow)
             with pytest.raises(arrow.Unsure):
                 arrow.from_arrow(Column("a", kind, "1"), pa.array([word]))
+
+
+@pytest.mark.parametrize("rows", [40, 400, 600, 20_000])
+def test_one_of_many_timestamps_may_be_impossible(rows: int) -> None:
+    """A day that there is not is refused with its row, and ends no process, among however many."""
+    column = Column("a", "timestamp", "1")
+    texts = ["2014-02-25 12:17:09 UTC"] * rows
+    assert convert(column, texts).tolist() == [datetime(2014, 2, 25, 12, 17, 9)] * rows
+    for wrong in ("2014-02-30 12:17:09 UTC", "2014-02-25 12:61:09 UTC", "0000-00-00 00:00:00 UTC"):
+        with pytest.raises(InvalidValue, match=f"in row {rows - 1}"):
+            convert(column, [*texts[:-2], wrong, texts[0]])
 
 
 @pytest.mark.parametrize("value", [1393330629999, "1393330629999", "2014-02-25 12:17:09"])

@@ -102,7 +102,7 @@ class _Recoded(RawIOBase):
     """
 
     def __init__(self, body: IO[bytes], encoding: str) -> None:
-        self._body = body
+        self._body, self._encoding = body, encoding
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self._ready = b""
         self._ended = False
@@ -111,7 +111,16 @@ class _Recoded(RawIOBase):
         while not self._ended and (size < 0 or len(self._ready) < size):
             raw = self._body.read(PIECE)
             self._ended = not raw
-            self._ready += self._decoder.decode(raw, final=self._ended).encode()
+            self._ready += self._decode(raw).encode()
         cut = len(self._ready) if size < 0 else size
         text, self._ready = self._ready[:cut], self._ready[cut:]
         return text
+
+    def _decode(self, raw: bytes) -> str:
+        try:
+            return self._decoder.decode(raw, final=self._ended)
+        except UnicodeDecodeError:
+            raise
+        except UnicodeError:  # the one thing that Python's decoders say less of
+            why = "it does not begin with a byte order mark"
+            raise UnicodeDecodeError(self._encoding, raw, 0, 1, why) from None
