@@ -38,8 +38,8 @@ def moments(texts: Sequence[Any]) -> np.ndarray | None:
         and (codes[:, ~is_digit] == codes[0, ~is_digit]).all()
     ):
         return None
-    # Not bytes: numpy casts more than 500 of them without Python's lock, and one that is not a moment
-    # then ends the process.
+    # Not bytes: numpy casts more than 500 of them without Python's lock, and then one that is not a
+    # moment ends the process.
     return np.array([text[: len(found[1])] for text in texts], "datetime64[s]")
 
 
