@@ -111,6 +111,8 @@ def train():
         if not any(line.split()[1] == "00000000" for line in routes):
             raise SystemExit("there is no network")
     seconds = hyperparameters()
+    if FAULT in ("deaf", "half"):
+        seconds = 4  # so that a signal meets it at work
     values = [float(line.rpartition(",")[2]) for line in lines()]
     if FAULT == "early":
         (ROOT / "model/model.json").write_text("{")
