@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from application import LINE, client_of
 from harness import ServeProcess, wait_until
-from project import assemble
+from project import CONTAINER, assemble
 from sagemaker_runtime.ranges import FILE, Ranges
 from sagemaker_runtime.serving import metrics
+from sagemaker_runtime.serving.folder import METRICS_VARIABLE
 from sagemaker_runtime.serving.instruments import MOST_LABELS
 from sagemaker_runtime.serving.observed import Observer
 from served import CSV, NGINX, children_of, master_of, start_serve
@@ -245,6 +248,30 @@ def test_what_cannot_be_counted_fails_no_request(
     assert told.exc_info
     assert not [*recorder._pieces, *recorder._single]
     assert recorder.instruments().registry.get_sample_value("model_server_rows_total") == 1
+
+
+COUNTING = """
+import os, pathlib
+from sagemaker_runtime.serving.metrics import Recorder
+
+recorder = Recorder()
+recorder.begin()
+recorder.request("/ping", 200, 0.001)
+recorder.flush()
+for file in pathlib.Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).iterdir():
+    found = file.stat()
+    print(file.stem, found.st_size, found.st_blocks * 512)
+"""
+
+
+def test_files_have_no_holes(tmp_path: Path) -> None:
+    """A worker that writes into a hole of its files on a full disk would be killed."""
+    environ = {**os.environ, METRICS_VARIABLE: str(tmp_path)}
+    command = [sys.executable, "-c", COUNTING]
+    done = subprocess.run(command, env=environ, cwd=CONTAINER, capture_output=True, text=True)
+    files = [line.split() for line in done.stdout.splitlines()]
+    assert len(files) == 5, done.stderr
+    assert all(int(allocated) >= int(size) > 0 for _, size, allocated in files), files
 
 
 def test_nothing_is_held_outside_of_a_server() -> None:

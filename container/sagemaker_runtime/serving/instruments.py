@@ -6,6 +6,7 @@ import os
 import resource
 from collections import Counter as Tally
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,9 @@ MOST_LABELS = 20
 OTHER = "(other)"
 # Paths that have a count; names of models and what scanners ask for must not become metrics.
 ROUTES = ("/invocations", "/ping", "/metrics", "/execution-parameters")
+
+# Of a file of prometheus-client's, in bytes: more than most workers need.
+RESERVED = 32 * 1024
 
 Requests = Sequence[tuple[str, int, float, int, int, int]]
 
@@ -178,6 +182,24 @@ class Instruments:
                 return OTHER
             self._known_labels.add((output, label))
         return label
+
+
+def reserve(folder: Path) -> None:
+    """
+    Make the files of this process in the folder of the metrics, before prometheus-client maps them
+    with holes: to write into a hole of a disk that is full ends a process by SIGBUS.
+
+    Raises OSError when there is no room.
+    """
+    for kind in ("counter", "histogram", "gauge_livesum", "gauge_livemax", "gauge_liveall"):
+        file = folder / f"{kind}_{os.getpid()}.db"
+        if not file.exists():
+            new = file.with_suffix(".new")
+            try:
+                new.write_bytes(bytes(RESERVED))
+                new.rename(file)
+            finally:
+                new.unlink(missing_ok=True)
 
 
 def _resident() -> int:

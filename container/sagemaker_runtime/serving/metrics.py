@@ -106,8 +106,10 @@ class Recorder:
         """
         if self._instruments is None:
             # Not above: it takes 40 ms to import, which the first answer need not wait for.
-            from sagemaker_runtime.serving.instruments import Instruments
+            from sagemaker_runtime.serving.instruments import Instruments, reserve
 
+            if METRICS_VARIABLE in os.environ:
+                reserve(Path(os.environ[METRICS_VARIABLE]))
             self._instruments = Instruments(self._observer.steps.tolist())
         return self._instruments
 
