@@ -30,11 +30,22 @@ class Server:
     Talks to a started subject and looks at its processes.
     """
 
-    def __init__(self, subject: Subject, process: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(
+        self, subject: Subject, process: subprocess.Popen[bytes], port: int, run: Path
+    ) -> None:
         self.subject = subject
         self.port = port
+        self.run = run
+        self.pid = process.pid
         self.began = time.perf_counter()
         self._process = process
+
+    @property
+    def exit_code(self) -> int | None:
+        """
+        Its exit code, once it has ended.
+        """
+        return self._process.poll()
 
     def call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """
@@ -148,7 +159,7 @@ def running(subject: Subject, model_root: Path) -> Iterator[Server]:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        server = Server(subject, process, port)
+        server = Server(subject, process, port, run)
         server.began = began
         try:
             yield server

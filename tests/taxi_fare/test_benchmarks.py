@@ -57,6 +57,43 @@ def test_a_short_run_prints_ratios_first(tmp_path):
     assert (TOP / "docs/performance.md").read_bytes() == before
 
 
+@pytest.mark.needs("nginx")
+def test_a_short_run_of_harm_finds_nothing_lost(tmp_path):
+    """
+    1. this project is restarted, loses workers, is sent generated bodies and mixed traffic, and
+    meets a full disk, a lost model, a clock that jumps, a stopped worker and a limit of memory.
+
+    Result: what may not be lost is not, and each figure is in the table or says why not.
+    """
+    command = [sys.executable, str(TOP / "benchmarks/reliability.py"), "--short", "--only", "ours"]
+    done = subprocess.run(
+        command,
+        env=os.environ | {"BENCHMARK_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if " | " in line]
+    found = {(row[0], row[1]): row[2] for row in rows if len(row) == 3}
+    why = done.stdout
+    assert found["restarts", "requests lost"] == "0", why
+    assert found["kills", "lost that began after the death"] == "0", why
+    for test in ("bodies", "soak"):
+        for what in ("5xx", "hangs", "no answer", "other rows"):
+            assert found[test, what] == "0", why
+        answered, _, sent = found[test, "well formed, answered 200"].partition(" of ")
+        assert answered == sent, why
+    for test in ("model removed", "disk full"):
+        small = [v for (name, what), v in found.items() if name == test and "small" in what]
+        assert set(small) <= {"20 of 20"}, why
+    faults = {"disk full", "model removed", "clock jump", "worker stopped", "memory limit"}
+    assert faults <= {test for test, _ in found}, why
+    skipped = {value for (_, figure), value in found.items() if figure == "not measured"}
+    assert all(value.startswith("skipped: ") for value in skipped), why
+    assert found["model removed", "ping of a server without model"] == "503", why
+
+
 def test_an_unknown_subject_is_named(tmp_path):
     """A misspelt name ends the run at once, with the names there are."""
     done = benchmark("--only", "ours,torchserv", cache=tmp_path)
