@@ -72,7 +72,7 @@ class Request:
         method: str = "",
     ) -> None:
         """
-        Send it; a server that answers before it has read everything is no mistake.
+        Send it; a server may answer before it has read everything.
         """
         self._started = time.monotonic()
         try:

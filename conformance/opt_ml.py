@@ -154,7 +154,7 @@ class Tree:
 
     def failure(self) -> str | None:
         """
-        Return what stands in output/failure, if it is there.
+        Return the text of output/failure, or None when there is no such file.
         """
         path = self.output / "failure"
         return path.read_text("utf-8", "replace") if path.is_file() else None

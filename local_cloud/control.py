@@ -54,7 +54,7 @@ class ControlPlane:
             f"Describe{noun}": lambda asked: self._describe(kind, asked[kind.name]),
             f"List{kind.plural}": lambda asked: self._list(kind, asked),
         }
-        # Jobs are never deleted; endpoints and packages have handlers of their own.
+        # Jobs are never deleted; endpoints and packages have their own handlers.
         if noun in ("Model", "EndpointConfig"):
             self.handlers[f"Delete{noun}"] = lambda asked: self._delete(kind, asked)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local_cloud.errors import AwsError, invalid
-from local_cloud.kinds import KINDS, Kind
+from local_cloud.kinds import KINDS
 
 Record = dict[str, Any]
 MOST_TAGS = 50
@@ -16,7 +16,7 @@ MOST_TAGS = 50
 
 class Records:
     """
-    All resources of SageMaker; ``lock`` is held by whoever reads and then changes one.
+    All resources of SageMaker; hold ``lock`` to read one and then change it.
     """
 
     def __init__(self, region: str, account: str) -> None:
@@ -139,10 +139,3 @@ class Records:
         if arn not in self._tags:
             raise invalid(f"Could not find a resource with the ARN {arn}")
         return self._tags[arn]
-
-
-def kind_of(action: str, verb: str) -> Kind | None:
-    """
-    Return the kind that an action such as CreateModel is about.
-    """
-    return KINDS.get(action.removeprefix(verb)) if action.startswith(verb) else None

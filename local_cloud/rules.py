@@ -122,7 +122,7 @@ def training_job(cloud: Cloud, asked: Record) -> None:
     """
     specification = asked["AlgorithmSpecification"]
     if "TrainingImage" not in specification:
-        raise invalid("TrainingImage is required: the local cloud has no algorithms of AWS's own")
+        raise invalid("TrainingImage is required: the local cloud lacks AWS's own algorithms")
     image(cloud, specification["TrainingImage"])
     stopping = asked["StoppingCondition"]
     waits = stopping.get("MaxWaitTimeInSeconds")

@@ -115,7 +115,7 @@ def bad_input_status(lab: "Lab") -> str:
         fine = 400 <= answer.status < 500
         if answer.status == 200:
             fine = bad.lenient or (bad.rows is not None and rows == bad.rows)
-            # That an answer holds fewer rows has a check of its own.
+            # Fewer rows in an answer are another check: rows-never-fewer.
             fine = fine or (bad.rows is not None and rows < bad.rows)
         if not fine:
             raise Failed(f"{bad.what}: {answer}")

@@ -21,7 +21,7 @@ HOSTS = ["algo-1", "algo-2"]
 @area.check(
     "two-hosts",
     "A job on two hosts leaves one model whose files do not clash, or is refused.",
-    consequence="Each host trains a model of its own on its part of the data; the archive holds "
+    consequence="Each host trains its own model on its part of the data; the archive holds "
     "whichever came last.",
     remedy="Train together and save on one host (resourceconfig.json names both), or fail with a "
     "reason when there is more than one.",

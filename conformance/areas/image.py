@@ -77,7 +77,7 @@ def reserved_folders(lab: "Lab") -> str:
 @area.check(
     "world-readable",
     "Every user may read the files that are not the system's.",
-    consequence="Serverless endpoints do not get up: permission denied.",
+    consequence="Serverless endpoints do not start: permission denied.",
     remedy="RUN chmod -R a+rX on what you copy into the image.",
 )
 def world_readable(lab: "Lab") -> str:

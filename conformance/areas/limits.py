@@ -30,7 +30,7 @@ def _serves(lab: "Lab", options: tuple[str, ...]) -> str:
 @area.check(
     "read-only-root",
     "The server works where only /tmp can be written.",
-    consequence="Serverless endpoints do not get up: read-only file system.",
+    consequence="Serverless endpoints do not start: read-only file system.",
     remedy="Write temporary files, pid files, caches and logs to /tmp or nowhere.",
 )
 def read_only_root(lab: "Lab") -> str:
@@ -40,7 +40,7 @@ def read_only_root(lab: "Lab") -> str:
 @area.check(
     "any-user",
     "The server works under any user id.",
-    consequence="Endpoints that do not run as root do not get up: permission denied.",
+    consequence="Endpoints that do not run as root do not start: permission denied.",
     remedy="Make all files readable for everybody (chmod -R a+rX); write to /tmp only.",
 )
 def any_user(lab: "Lab") -> str:
@@ -50,7 +50,7 @@ def any_user(lab: "Lab") -> str:
 @area.check(
     "no-shared-memory",
     "The server works without /dev/shm.",
-    consequence="Serverless endpoints do not get up: there is no shared memory.",
+    consequence="Serverless endpoints do not start: there is no shared memory.",
     remedy="Do without multiprocessing's locks, queues and shared memory when serving.",
 )
 def no_shared_memory(lab: "Lab") -> str:

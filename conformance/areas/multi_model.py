@@ -235,7 +235,7 @@ def models_names(lab: "Lab") -> str:
 
 @area.check(
     "models-damaged",
-    "A model that cannot be loaded is an error of its own load and harms no other.",
+    "A model that cannot be loaded fails its own load and harms no other.",
     consequence="One bad archive takes down all models of the instance.",
     remedy="Answer 4xx or 500 to its load, keep the others.",
 )

@@ -36,7 +36,7 @@ true
     "bind-port",
     "The server listens on SAGEMAKER_BIND_TO_PORT exactly where its label says so.",
     consequence="A pipeline refuses an image without the label; with the label and the wrong port "
-    "it does not get up.",
+    "it does not start.",
     remedy=f"Listen on the variable's port and set LABEL {LABEL}; take the label away otherwise.",
 )
 def bind_port(lab: "Lab") -> str:
@@ -89,7 +89,7 @@ def _ports(endpoint: Endpoint) -> set[int]:
 @area.check(
     "safe-port-range",
     "Every other port that the server opens lies in SAGEMAKER_SAFE_PORT_RANGE.",
-    consequence="Two containers of a pipeline want the same port, and one does not get up.",
+    consequence="Two containers of a pipeline want the same port, and one does not start.",
     remedy="Use Unix sockets between processes, or take ports from the range.",
 )
 def safe_port_range(lab: "Lab") -> str:

@@ -17,7 +17,7 @@ ADVICE = "give a model to serve: --training DIR or --model DIR"
 @area.check(
     "serve-starts",
     "`docker run IMAGE serve` finds something to execute.",
-    consequence='No endpoint gets up: exec: "serve": executable file not found in $PATH.',
+    consequence='No endpoint starts: exec: "serve": executable file not found in $PATH.',
     remedy="Put an executable file named serve on PATH (chmod +x, Unix line endings), or an "
     "ENTRYPOINT that takes the word.",
 )
@@ -49,7 +49,7 @@ def ping_start(lab: "Lab") -> str:
 @area.check(
     "serve-offline",
     "The server needs no network when it starts.",
-    consequence="Endpoints with network isolation, or in a private subnet, do not get up.",
+    consequence="Endpoints with network isolation, or in a private subnet, do not start.",
     remedy="Install packages and download models when the image is built, or put them into the "
     "model's archive.",
 )

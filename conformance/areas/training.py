@@ -77,7 +77,7 @@ def failure_exit_code(lab: "Lab") -> str:
 @area.check(
     "failure-file",
     "A job that fails says why in /opt/ml/output/failure.",
-    consequence='The FailureReason is no more than "ExitCode 1"; the cause is looked for in logs.',
+    consequence='The FailureReason says "ExitCode 1" and no more; the cause is in the log.',
     remedy="Catch what ends the program and write its message to /opt/ml/output/failure.",
 )
 def failure_file(lab: "Lab") -> str:

@@ -30,7 +30,7 @@ MOST_RUNTIME_S = 86_400
 
 class Training:
     """
-    Carries out one training job after the other, each in a thread of its own.
+    Carries out training jobs, each in its own thread.
     """
 
     def __init__(self, cloud: Cloud) -> None:

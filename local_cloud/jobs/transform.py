@@ -29,7 +29,7 @@ DEFAULT_RETRIES = 3
 
 class Transform:
     """
-    Carries out one transform job after the other, each in a thread of its own.
+    Carries out transform jobs, each in its own thread.
     """
 
     def __init__(self, cloud: Cloud) -> None:

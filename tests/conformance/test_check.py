@@ -21,7 +21,7 @@ from containers import Job
 from project import SAMPLE, TOP, own_algorithm, quick
 
 CHECK = TOP / "local_test/check.sh"
-MULTI_MODEL = "several models"  # a build of its own
+MULTI_MODEL = "several models"  # another build
 # What an image may lack, and says so.
 OPTIONAL = {"inputs-pipe", "two-hosts", "checkpoints", "execution-parameters", "metrics"}
 
@@ -110,7 +110,7 @@ def test_nothing_but_a_pass_counts_as_one():
     """0 needs that everything passes or is not offered; what was not tried is 3, a failure 1."""
 
     def of(*outcomes: Outcome) -> ExitCode:
-        made = Check("a", "area", "It holds.", "Bad.", "Mend it.", False, lambda lab: "")
+        made = Check("a", "area", "It holds.", "Bad.", "Fix it.", False, lambda lab: "")
         return code([Verdict(made, outcome, "", 0) for outcome in outcomes])
 
     assert of(Outcome.PASS, Outcome.NOT_OFFERED) == ExitCode.PASSED

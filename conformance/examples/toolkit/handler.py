@@ -1,4 +1,4 @@
-"""What AWS's inference toolkit calls: its default handler with four functions of ours."""
+"""What AWS's inference toolkit calls: its default handler with the four functions below."""
 
 import os
 
