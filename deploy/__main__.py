@@ -59,8 +59,8 @@ def deploy() -> None:
     Train, deploy and operate this image on Amazon SageMaker.
 
     deploy.toml has the account's choices. Each command can be run again: what is there with the
-    same content is used, what broke off goes on. --dry-run shows the calls, --local rehearses on
-    this machine without an account.
+    same content is used, what was interrupted goes on. --dry-run shows the calls, --local rehearses
+    on this machine without an account.
     """
 
 

@@ -37,9 +37,9 @@ def batch(
     into: Path | None,
 ) -> None:
     """
-    Answers for all files of a folder here or in S3.
+    Answer all files of a folder here or in S3.
 
-    Run again, it does what is missing.
+    Run again, it answers the files that have no answers yet.
 
     Files are split at their lines into requests, so CSV must have no header, or use --whole-files.
 
@@ -58,7 +58,7 @@ def batch(
     if settings.max_concurrent * settings.payload_mb > 100:
         raise UsageError(
             f"batch.max_concurrent is {settings.max_concurrent}, payload_mb {settings.payload_mb}; "
-            "SageMaker allows 100 MB together: both multiplied"
+            "SageMaker allows 100 MB for their product; lower one of them"
         )
     example = ""
     if not place.startswith("s3://"):

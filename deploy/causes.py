@@ -153,7 +153,7 @@ CAUSES = (
 
 def match(text: str) -> list[Cause]:
     """
-    Return the causes whose signs stand in a text.
+    Return the causes whose signs are in a text.
     """
     return [each for each in CAUSES if any(sign in text for sign in each.signs)]
 

@@ -1,5 +1,5 @@
 """
-What stands in the way of a deployment: finding and remedy each.
+Looks for what would make a deployment fail: a finding for each part, with its remedy.
 """
 
 import shutil
@@ -21,7 +21,7 @@ OK, BAD, UNKNOWN = "ok", "problem", "cannot know"
 @command(changes=False)
 def doctor(session: Session) -> None:
     """
-    What stands in the way of a deployment, and the remedy.
+    Look for what would make a deployment fail, and say the remedy.
 
     \b
     ./deploy.sh doctor

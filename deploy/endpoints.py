@@ -30,7 +30,7 @@ VARIANT = "main"
 @IMAGE
 def realtime(session: Session, name: str, model: str, image: str) -> None:
     """
-    An endpoint that answers at once, on instances of its own.
+    Deploy an endpoint that answers at once, on its own instances.
 
     \b
     ./deploy.sh realtime                              the last training job's model
@@ -45,7 +45,7 @@ def realtime(session: Session, name: str, model: str, image: str) -> None:
 @IMAGE
 def serverless(session: Session, name: str, model: str, image: str) -> None:
     """
-    An endpoint without instances, started when it is asked.
+    Deploy an endpoint without instances, started when it is asked.
 
     \b
     ./deploy.sh serverless
@@ -61,7 +61,7 @@ def serverless(session: Session, name: str, model: str, image: str) -> None:
 @IMAGE
 def asynchronous(session: Session, name: str, model: str, image: str) -> None:
     """
-    An endpoint with a queue; answers come to S3.
+    Deploy an endpoint with a queue; answers come to S3.
 
     For large bodies and long work: 1 GB, an hour.
 
@@ -88,8 +88,8 @@ def deploy(session: Session, kind: str, name: str, given: str, image: str) -> No
     existing = describe(session, "endpoint", name)
     if existing and existing["EndpointConfigName"] != wanted:
         raise UsageError(
-            f"the endpoint {name} is there, with other content; put the new one behind it: use "
-            f"./deploy.sh update {name}, or make a second endpoint: --name {name}-2"
+            f"the endpoint {name} is there, with other content; delete it first: "
+            f"./deploy.sh teardown {name}, or make a second endpoint: --name {name}-2"
         )
     if existing and existing["EndpointStatus"] == "Failed":
         raise UsageError(

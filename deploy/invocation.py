@@ -54,9 +54,9 @@ def invoke(
     stream: bool,
 ) -> None:
     """
-    Ask an endpoint: a file or standard input.
+    Send an endpoint a file or standard input, and print its answer.
 
-    An asynchronous endpoint is waited for until the answer is there.
+    From an asynchronous endpoint the answer is waited for.
 
     \b
     ./deploy.sh invoke question.csv
@@ -65,7 +65,7 @@ def invoke(
     name = name or session.settings.application
     file_name = str(getattr(file_, "name", "<stdin>"))
     if not media_type and file_name == "<stdin>":
-        raise UsageError("what comes from standard input? for example --content-type text/csv")
+        raise UsageError("what comes from standard input? say it, such as --content-type text/csv")
     body = file_.read()
     request = {"EndpointName": name, "ContentType": media_type or content_type(file_name)}
     request |= {"Accept": accept} if accept else {}

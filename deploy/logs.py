@@ -73,7 +73,7 @@ def tail(session: Session, kind: str, name: str, count: int) -> list[tuple[str, 
 @click.option("--poll", default=5.0, help="Seconds between two looks.")
 def logs(session: Session, name: str | None, follow: bool, past: float) -> None:
     """
-    What the containers of an endpoint or a job print.
+    Show what the containers of an endpoint or a job print.
 
     \b
     ./deploy.sh logs

@@ -25,7 +25,7 @@ IMAGE = click.option(
     "--image",
     default="",
     help="Repository, repository:tag or address in ECR (default: the job's; for an archive the "
-    "one of deploy.toml).",
+    "one in deploy.toml).",
 )
 COMMON = (
     click.option(
@@ -42,7 +42,7 @@ CHANGING = (
     click.option(
         "--timeout", "minutes", type=float, help="Minutes to wait at most (default: to the end)."
     ),
-    click.option("--poll", default=15.0, show_default=True, help="Most seconds between two looks."),
+    click.option("--poll", default=15.0, show_default=True, help="Seconds between looks, at most."),
 )
 
 

@@ -21,7 +21,7 @@ METRICS = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
 @click.argument("name", required=False)
 def status(session: Session, name: str | None) -> None:
     """
-    What is there, what runs, what differs from deploy.toml.
+    Show what is there, what runs, what differs from deploy.toml.
 
     With the requests of the last day, and operations that were interrupted.
 
@@ -122,7 +122,7 @@ def differences(
     model = variants[0]["ModelName"]
     wanted = _flat(endpoints.configuration(session, kind, name, model), "")
     runs = _flat({part: value for part, value in configured.items() if part != "Tags"}, "")
-    # AWS adds defaults of its own, so only these are looked at where the file says nothing.
+    # AWS adds its own defaults, so only these are looked at where the file says nothing.
     paths = [*wanted, *(path for path in SWITCHES if path in runs and path not in wanted)]
     return {
         path: {"file": wanted.get(path), "runs": runs.get(path)}

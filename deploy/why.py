@@ -17,7 +17,7 @@ LINES = 20
 @click.argument("name", required=False)
 def why(session: Session, name: str | None) -> None:
     """
-    Why a job, an endpoint or an update failed, and the remedy.
+    Explain why a job, an endpoint or an update failed, with the remedy.
 
     \b
     ./deploy.sh why
@@ -55,7 +55,7 @@ def why(session: Session, name: str | None) -> None:
     if report["state"] in ("InService", "Completed") and not report["reason"]:
         click.echo("nothing has failed")
     elif not matching:
-        click.echo("cause: none of docs/troubleshooting.md; the lines above say most")
+        click.echo("cause: not one of docs/troubleshooting.md; read the lines above")
 
 
 def _endpoint(session: Session, name: str, found: dict[str, Any]) -> dict[str, Any]:

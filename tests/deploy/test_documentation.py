@@ -28,6 +28,13 @@ def test_each_command_has_an_example_that_is_valid(command, capsys):
         assert set(re.findall(r"--[a-z-]+", example)) <= known
 
 
+def test_each_command_that_is_named_exists():
+    """No message and no page names a command that does not exist."""
+    for path in (*TOP.glob("*.md"), *TOP.glob("docs/*.md"), *TOP.glob("deploy/*.py")):
+        named = re.findall(r"\./deploy\.sh ([a-z]+)", path.read_text(encoding="utf-8"))
+        assert set(named) <= {command.name for command in COMMANDS}, path
+
+
 def environment(folder: Path, room: str, lock: str) -> None:
     """The tests' packages as a script's own environment, instead of a download."""
     venv = folder / room / ".venv"

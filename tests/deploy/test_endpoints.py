@@ -35,14 +35,14 @@ def test_an_endpoint_is_made_in_three_steps(run, account, tmp_path, kind):
 
 
 def test_other_content_over_an_endpoint_is_refused(run, account, tmp_path):
-    """Another model, image or setting says to use update, before anything is made."""
+    """Another model, image or setting is refused with what to do, before anything is made."""
     run("realtime", "--model", tmp_path / "model")
     (tmp_path / "model/weights").write_text("4 5 6", encoding="utf-8")
     ended = run("realtime", "--model", tmp_path / "model")
     assert ended.code == 2
-    assert "use ./deploy.sh update toys" in ended.err
+    assert "./deploy.sh teardown toys, or make a second endpoint: --name toys-2" in ended.err
     run.lines += ["[realtime]", "instance_count = 2"]
-    assert "use ./deploy.sh update" in run("realtime", "--model", tmp_path / "model").err
+    assert "./deploy.sh teardown toys" in run("realtime", "--model", tmp_path / "model").err
     assert created(account) == STEPS
 
 
