@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 # a thread costs more than it saves.
 LARGE_BODY_BYTES = 64 * 1024
 
+# Where bad records are marked: one takes up to fifty times as long as a good row.
+LARGE_MARKED_BYTES = 2 * 1024
+
 # Bodies above this wait on disk and are read in pieces; 10,000 rows of JSON stay below.
 IN_MEMORY_BYTES = 2 * 1024 * 1024
 
@@ -101,7 +104,8 @@ class Invocations:
             rows, content, bad = self._large_bodies.answer(body, media_type, charset, answer_type)
             return rows, content
 
-        if is_large or self._predictor.seconds > SLOW_MODEL_SECONDS:
+        takes_long = is_large or (self._large_bodies.marks_bad and size > LARGE_MARKED_BYTES)
+        if takes_long or self._predictor.seconds > SLOW_MODEL_SECONDS:
             rows, content = in_thread(work, self._timeout_s)
         else:
             rows, content = work()

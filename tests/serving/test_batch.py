@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from sagemaker_runtime.errors import InvalidValue
 from sagemaker_runtime.serving.batch import execution_parameters
 from sagemaker_runtime.settings import Settings
 from served import CSV, children_of, master_of, start_serve
+from threads import in_thread
 
 # A worker may grow by so much between a body of 2 MB and one of 30 MB; nothing of it is held whole.
 GROWTH_MB = 15
@@ -151,6 +154,27 @@ def test_records_that_predict_refuses_are_marked(copies: int) -> None:
             assert row == {"prediction": 40.715937}
         else:
             assert row["error"]["where"]["row"] == at + 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "bad_records", "is_in_thread"),
+    [(1, "mark", False), (100, "mark", True), (100, "refuse", False)],
+)
+def test_marking_leaves_the_event_loop_free(
+    rows: int, bad_records: str, is_in_thread: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 KB of bad records take seconds to mark, in which pings are to be answered."""
+    threads = []
+
+    def counted(work: Callable[[], Any], timeout_s: float) -> Any:
+        threads.append(work)
+        return in_thread(work, timeout_s)
+
+    monkeypatch.setattr("invocations.in_thread", counted)
+    client = client_of(bad_records=bad_records)
+    response = client.post("/invocations", data=LINE * rows, content_type="text/csv")
+    assert len(response.get_data().splitlines()) == rows
+    assert bool(threads) == is_in_thread
 
 
 def test_other_errors_fail_the_request() -> None:

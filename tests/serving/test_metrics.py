@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from application import LINE, client_of
@@ -303,6 +304,15 @@ def test_whatever_is_predicted(predicted: Any, expected: dict[str, float]) -> No
     counts = Observer(Ranges({"size": (10, 20)}, [])).count([(COLUMNS, predicted)])
     assert {name: total for name, (_, total) in counts.predictions.items()} == expected
     assert (counts.rows, counts.outside) == (3, 1)
+
+
+def test_a_text_that_is_not_unicode() -> None:
+    """A label may repeat what a request has sent: it costs no answer of /metrics."""
+    recorder = metrics.Recorder()
+    recorder.begin()
+    recorder.piece({}, 2, ["half \ud83d", "whole"])
+    recorder.flush()
+    assert b'label="half ?"' in generate_latest(recorder.instruments().registry)
 
 
 def test_texts_are_counted_by_what_they_say() -> None:

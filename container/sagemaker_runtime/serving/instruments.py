@@ -176,7 +176,7 @@ class Instruments:
         return Gauge(name, about, multiprocess_mode=mode, registry=self.registry)
 
     def _shown(self, output: str, label: str) -> str:
-        label = label[:60]
+        label = label[:60].encode(errors="replace").decode()  # half a surrogate pair
         if (output, label) not in self._known_labels:
             if len(self._known_labels) >= MOST_LABELS:
                 return OTHER
