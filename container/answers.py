@@ -39,7 +39,7 @@ COLUMN_LENGTH = 100
 
 INTERNAL_ERROR = "internal_error"
 
-# Where a request's call stands in its WSGI environ.
+# The key of a request's call in its WSGI environ.
 CALL = "sagemaker.call"
 
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}

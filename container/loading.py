@@ -75,7 +75,7 @@ class Models:
     The models of this worker, by key: the URL-encoded name.
 
     The same worker gets all requests for a model. What it must know when it has taken the place of
-    another, and what others ask for, stands in the registry.
+    another, and what others ask for, is in the registry.
     """
 
     def __init__(self, algorithm: Algorithm, settings: Settings) -> None:
@@ -193,7 +193,7 @@ class Models:
 
     def find(self, key: str) -> Entry:
         """
-        Return what stands in the registry; raises NotLoaded.
+        Return the model's entry in the registry; raises NotLoaded.
         """
         if entry := self.registry.find(key):
             return entry

@@ -3,7 +3,7 @@ The calls of a multi-model endpoint: POST and GET /models, GET and DELETE /model
 POST /models/NAME/invoke.
 
 A model lives in one worker, to which nginx takes all requests for it by its name; see nginx.conf. A
-name is opaque and stays URL-encoded, in one way, wherever it stands in a path.
+name is opaque and stays URL-encoded, in one way, wherever it is part of a path.
 """
 
 import json
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PLACE, RIGHT_PLACE = "HTTP_X_MODEL_KEY", "X-Model-Key"
 # A name and a path.
 LOAD_BYTES = 64 * 1024
-# What stands in a URL must fit into it three times as long.
+# In characters: URL-encoded, a name is three times as long and must fit into a URL.
 NAME_LENGTH = 1024
 
 

@@ -85,7 +85,7 @@ class Predictor:
 
     def unload(self) -> None:
         """
-        Forget the model, whoever still holds this.
+        Forget the model, even if something still holds this object.
         """
         self._model = None
 

@@ -82,7 +82,7 @@ PYTHON
 start() {
   local waited=0
   if running; then
-    echo "it runs already, by $(cat "$folder/pid")" >&2
+    echo "it runs already, as process $(cat "$folder/pid")" >&2
     cat "$folder/exports"
     return
   fi

@@ -157,7 +157,7 @@ def _quotas(root: Path) -> Iterator[float]:
     quotas = _values(root, "cpu", "cpu.cfs_quota_us")
     periods = _values(root, "cpu", "cpu.cfs_period_us")
     for quota, period in zip(quotas, periods, strict=True):
-        if int(quota) > 0:  # -1 is no limit
+        if int(quota) > 0:  # -1 means no limit
             yield int(quota) / int(period)
 
 

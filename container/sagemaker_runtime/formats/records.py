@@ -38,7 +38,7 @@ class BadRecord:
 
     def content(self) -> bytes:
         """
-        Return what stands in its place in the answer, as JSON on one line.
+        Return what the answer has in its place, as JSON on one line.
         """
         where: dict[str, object] = {"row": self.row}
         if self.error.column:

@@ -117,7 +117,7 @@ class Nginx:
 
     def _values(self, listening: socket.socket) -> dict[str, object]:
         """
-        Return what stands in {{ }} in the template.
+        Return what fills the places in {{ }} of the template.
         """
         settings, path = self._settings, self._folder.path
         account = " ".join(self._folder.account or ("root", "root"))

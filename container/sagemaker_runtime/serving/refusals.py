@@ -10,7 +10,7 @@ from sagemaker_runtime.settings import Settings
 @dataclass(frozen=True)
 class Refusal:
     """
-    What stands beside a status in the JSON of an error; texts may name a setting's value in {}.
+    What the JSON of an error says for a status; texts may name a setting's value in {}.
     """
 
     status: int

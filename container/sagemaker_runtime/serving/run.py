@@ -55,7 +55,7 @@ def _printed(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
         "--show-settings", action="store_true", help="print each setting in force and end"
     )
     parser.add_argument(
-        "--openapi", action="store_true", help="print what is served as OpenAPI has it, and end"
+        "--openapi", action="store_true", help="print an OpenAPI description of the routes and end"
     )
     options = parser.parse_args(arguments)
     if options.show_settings:

@@ -19,7 +19,7 @@ POLL_S = 0.1
 
 class Link:
     """
-    A connection to the host ``name``, read and kept alive by threads of its own.
+    A connection to the host ``name``, read and kept alive by its own threads.
     """
 
     def __init__(self, connection: socket.socket, name: str, watch: Watch, limit: int) -> None:

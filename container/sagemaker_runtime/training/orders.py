@@ -37,9 +37,9 @@ def is_tables(names: Names, wanted: Wanted) -> bool:
     """
     Tell whether the known ones among the names stand in the table's order.
     """
-    theirs = [name for name in names if name in wanted.known]
-    ours = names_of((*wanted.leading, *wanted.columns))
-    return theirs == [name for name in ours if name in theirs]
+    known = [name for name in names if name in wanted.known]
+    declared = names_of((*wanted.leading, *wanted.columns))
+    return known == [name for name in declared if name in known]
 
 
 class OfStream:
