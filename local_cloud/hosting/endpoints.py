@@ -29,12 +29,6 @@ class Endpoints:
         self._running: dict[str, Endpoint] = {}
         self.ending: list[Any] = []
 
-    def running(self) -> list[Endpoint]:
-        """
-        Return all endpoints.
-        """
-        return list(self._running.values())
-
     def answering(self, name: str) -> Endpoint:
         """
         Return an endpoint that takes requests; raises AwsError.

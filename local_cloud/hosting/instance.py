@@ -134,20 +134,9 @@ class Instance:
         finally:
             connection.close()
 
-    @contextmanager
-    def taken(self) -> Iterator["Instance"]:
-        """
-        Count a request, so that nobody stops the instance under it.
-        """
-        self.take()
-        try:
-            yield self
-        finally:
-            self.give_back()
-
     def take(self) -> None:
         """
-        Count one request more.
+        Count one request more, so that nobody stops the instance under it.
         """
         with self._lock:
             self.busy += 1

@@ -21,7 +21,7 @@ from containers import Job
 from project import SAMPLE, TOP, own_algorithm, quick
 
 CHECK = TOP / "local_test/check.sh"
-MULTI_MODEL = "several models"  # another build
+MULTI_MODEL = "several models"  # a separate build
 # What an image may lack, and says so.
 OPTIONAL = {"inputs-pipe", "two-hosts", "checkpoints", "execution-parameters", "metrics"}
 

@@ -48,7 +48,7 @@ def test_other_content_over_an_endpoint_is_refused(run, account, tmp_path):
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_broken_run_is_resumed(run, account, tmp_path, step):
-    """A call is refused; run again, the command makes what lacks and nothing twice."""
+    """A call is refused; run again, the command makes what is missing and nothing twice."""
     account.failing[step] = ("ThrottlingException", "Rate exceeded")
     ended = run("realtime", "--model", tmp_path / "model")
     assert ended.code == 3
@@ -117,7 +117,7 @@ def test_what_is_not_there_is_named(run, account, tmp_path, arguments, said):
 
 
 def test_an_archive_must_be_gzipped(run, account):
-    """What is no archive costs no endpoint that fails after ten minutes."""
+    """What is not an archive is refused at once, not by an endpoint ten minutes later."""
     account.client("s3").put_object(Bucket="toys-bucket", Key="m.tar.gz", Body=b"PK\x03\x04")
     ended = run("realtime", "--model", "s3://toys-bucket/m.tar.gz")
     assert "is not gzipped" in ended.err

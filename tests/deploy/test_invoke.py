@@ -38,7 +38,7 @@ def test_the_ending_says_the_content_type(ask, account, name, media_type):
 
 
 def test_standard_input_needs_a_content_type(ask, run, account, monkeypatch):
-    """There is no ending to tell it by."""
+    """Standard input has no ending to tell its type by."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"1,2\n")))
     ended = run("invoke", "-")
     assert (ended.code, "--content-type text/csv" in ended.err) == (2, True)

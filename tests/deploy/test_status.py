@@ -102,7 +102,7 @@ def test_a_refused_call_comes_with_the_remedy(run, account, tmp_path, code, mess
 
 def test_no_region_and_no_network_come_with_the_remedy(run, account, tmp_path, monkeypatch):
     """Before AWS is reached at all."""
-    monkeypatch.undo()  # a session of its own
+    monkeypatch.undo()  # a new session
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")

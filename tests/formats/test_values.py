@@ -107,7 +107,7 @@ def test_missing_words_are_missing(kind: Kind) -> None:
 
 @pytest.mark.parametrize("rows", [40, 400, 600, 20_000])
 def test_one_of_many_timestamps_may_be_impossible(rows: int) -> None:
-    """A day that there is not is refused with its row, and ends no process, among however many."""
+    """An impossible date is refused with its row, in any number of rows; no process ends."""
     column = Column("a", "timestamp", "1")
     texts = ["2014-02-25 12:17:09 UTC"] * rows
     assert convert(column, texts).tolist() == [datetime(2014, 2, 25, 12, 17, 9)] * rows

@@ -28,7 +28,7 @@ def stand_in(image: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    """A cloud whose hours are seconds, for all tests; each uses names of its own."""
+    """A cloud whose hours are seconds, for all tests; each uses its own names."""
     with local_cloud(tmp_path_factory.mktemp("cloud"), clock=600, startup_s=6) as started:
         rehearsal = Rehearsal(started)
         rehearsal.client("s3").create_bucket(

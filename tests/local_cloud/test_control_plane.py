@@ -22,7 +22,7 @@ from project import TOP, packages
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    """A cloud of its own for tests of what is listed."""
+    """A separate cloud for tests of what is listed."""
     with local_cloud(tmp_path_factory.mktemp("records")) as started:
         rehearsal = Rehearsal(started)
         rehearsal.client("s3").create_bucket(

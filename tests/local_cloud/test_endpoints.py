@@ -359,7 +359,7 @@ def test_a_shadow_gets_copies(cloud, stand_in):
 
 
 def test_asynchronous_requests_leave_results_in_s3(cloud, stand_in):
-    """Answers and failures become objects, a topic hears of both; no instance is no failure."""
+    """Answers and failures become objects, a topic hears of both; no instance is not a failure."""
     sns, sqs = cloud.client("sns"), cloud.client("sqs")
     topic = sns.create_topic(Name="results")["TopicArn"]
     queue = sqs.create_queue(QueueName="results")["QueueUrl"]

@@ -178,7 +178,7 @@ def test_marking_leaves_the_event_loop_free(
 
 
 def test_other_errors_fail_the_request() -> None:
-    """A defect of the algorithm is no record's fault."""
+    """A defect of the algorithm is not blamed on a record."""
     client = client_of(lambda columns: 1 / 0, bad_records="mark")
     response = client.post("/invocations", data=LINE, content_type="text/csv")
     assert response.status_code == 503  # the self-test has found it

@@ -316,7 +316,7 @@ def test_a_text_that_is_not_unicode() -> None:
 
 
 def test_texts_are_counted_by_what_they_say() -> None:
-    """Labels have counts of their own, but not any number of them."""
+    """Each label has its own count, up to a number of them."""
     recorder = metrics.Recorder()
     recorder.begin()
     texts = [f"label {n}" for n in range(MOST_LABELS + 5)]

@@ -85,7 +85,7 @@ print(json.dumps([names, read]))
 
 def check(python: Path, module: str) -> None:
     """
-    Hold each deserializer of an SDK's module to reading an answer of ours, and none to be left out.
+    Check that each deserializer of an SDK's module reads an answer, and that none is left out.
     """
     answers = {}
     for name, (kind, accept, output, _) in CASES.items():

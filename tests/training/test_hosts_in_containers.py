@@ -55,7 +55,7 @@ def rounds(image, tmp_path_factory) -> Iterator[str]:
 
 @contextmanager
 def network() -> Iterator[str]:
-    """Make a Docker network of its own."""
+    """Make a separate Docker network."""
     name = f"container-suite-hosts-{os.getpid()}"
     docker("network", "create", name)
     try:

@@ -68,7 +68,7 @@ def test_nothing_is_written_without_a_table_or_over_a_file(tmp_path: Path) -> No
 def test_a_strange_file_is_passed_over(
     text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file that is not ours is told of and changes nothing."""
+    """A file in another form is logged and changes nothing."""
     caplog.set_level(logging.INFO)
     (tmp_path / FILE).write_text(text)
     assert Ranges.load(tmp_path) == Ranges()
