@@ -15,6 +15,7 @@ from project import ALGORITHM, TOP, clone, scripts, tracked
 from sagemaker_runtime import settings
 from sagemaker_runtime.algorithm import Column, Rows, Table
 from sagemaker_runtime.errors import ExitCode
+from sagemaker_runtime.training import checkpoints, cluster_meeting, pipes
 
 
 def page(name: str) -> str:
@@ -48,6 +49,17 @@ def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_settings_table_is_current():
     """The page's table is the one that the code makes."""
     assert settings.markdown().strip() in page("docs/settings.md")
+
+
+def test_the_jobs_settings_are_on_the_page():
+    """What train reads from a job's environment is there with its default."""
+    for name, default in (
+        (checkpoints.INTERVAL, checkpoints.INTERVAL_S),
+        (pipes.PATIENCE, pipes.PATIENCE_S),
+        (cluster_meeting.JOIN_NAME, cluster_meeting.JOIN_S),
+        (cluster_meeting.PORT_NAME, cluster_meeting.PORT),
+    ):
+        assert f"| `{name}` | {default:g} |" in page("docs/settings.md")
 
 
 @pytest.mark.parametrize("code", ExitCode)
