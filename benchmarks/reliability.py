@@ -9,6 +9,8 @@ stands still and too little memory do. Beside the classic sample and FastAPI, by
 import argparse
 import json
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -147,6 +149,8 @@ def main() -> None:
     usual = BRIEF if options.short else FULL
     plan = Plan(*(getattr(options, n) or getattr(usual, n) for n in Plan.__dataclass_fields__))
 
+    # So that what was started is ended when this is told to end.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     results: dict[str, Any] = {"subjects": {}, "absent": {}, "machine": describe()}
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         scratch = Path(folder)
