@@ -5,6 +5,7 @@
 import sys
 
 import click
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
@@ -82,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     except click.Abort:
         click.echo("stopped; the same command goes on where this one was", err=True)
         return ExitCode.INTERRUPTED
-    except (ClientError, BotoCoreError, ResponseParserError) as error:
+    except (ClientError, BotoCoreError, Boto3Error, ResponseParserError) as error:
         click.echo(f"AWS refused: {error}", err=True)
         _remedies(str(error))
         return ExitCode.REFUSED

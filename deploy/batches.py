@@ -49,6 +49,8 @@ def batch(
     """
     if join and whole_files:
         raise UsageError("--join works line by line; leave --whole-files out")
+    if into and not into.absolute().parent.is_dir():
+        raise UsageError(f"--into {into}: there is no folder {into.parent}; make it first")
     checks.check_role(session)
     wanted = models.wanted(session, model, image)
     settings = session.settings.batch
@@ -65,6 +67,8 @@ def batch(
         example = str(next(iter(storage.files(Path(place))), place))
         place = storage.upload_data(session, Path(place), "batch-input")
     given = {each["Key"]: each for each in storage.objects(session, place)}
+    if given and all(name.startswith(storage.split(place)[1] + "/") for name in given):
+        place += "/"  # a folder, whose answers lie where those of the folder with a slash do
     if not given and not session.dry_run:
         raise UsageError(f"nothing lies at {place}; upload files, or correct the address")
     media_type = media_type or content_type(example or next(iter(given), place))

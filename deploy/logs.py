@@ -18,6 +18,7 @@ GROUPS = {
     "training_job": ("/aws/sagemaker/TrainingJobs", "{}/"),
     "transform_job": ("/aws/sagemaker/TransformJobs", "{}/"),
 }
+LATE_MS = 60_000  # lines of one host may arrive after later ones of another
 ENDED = ("Completed", "Failed", "Stopped")
 
 
@@ -88,7 +89,7 @@ def logs(session: Session, name: str | None, follow: bool, past: float) -> None:
             for moment, identity, host, text in lines(session, kind, name, since):
                 if identity not in seen:
                     seen.add(identity)
-                    since = max(since, moment)
+                    since = max(since, moment - LATE_MS)
                     click.echo(f"{host} | {text}")
             status = "".join(
                 str(found.get(each, "")) for each in ("TrainingJobStatus", "TransformJobStatus")

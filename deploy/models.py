@@ -49,7 +49,7 @@ def wanted(session: Session, given: str, image: str) -> Model:
         image = image or job["AlgorithmSpecification"]["TrainingImage"]
     if not Path(given or "-").exists():
         checks.check_archive(session, archive)
-        version = storage.version(session, archive)
+        version = storage.version(session, archive, whole=True)
     found = images.find(session, image)
     request["PrimaryContainer"] = {"Image": found.uri, "ModelDataUrl": archive, **part}
     return Model(named(base, request, version), request, found)
@@ -60,19 +60,23 @@ def _job(session: Session, name: str) -> dict[str, Any]:
     Return a completed training job, by default the application's last.
     """
     if not name:
-        listed = client(session, "sagemaker").list_training_jobs(
-            NameContains=session.settings.application,
+        base = named(session.settings.application, {}).rpartition("-")[0]
+        pages = client(session, "sagemaker").get_paginator("list_training_jobs")
+        listed = pages.paginate(
+            NameContains=base,
             StatusEquals="Completed",
             SortBy="CreationTime",
             SortOrder="Descending",
-            MaxResults=1,
-        )["TrainingJobSummaries"]
-        if not listed:
+        )
+        # The name of another application may contain this one's.
+        own = re.compile(re.escape(base) + r"-[0-9a-f]{10}(-\d+)?")
+        names = (e["TrainingJobName"] for page in listed for e in page["TrainingJobSummaries"])
+        name = next(filter(own.fullmatch, names), "")
+        if not name:
             raise UsageError(
                 "no model: no training job of this application has completed. Train one: "
                 "./deploy.sh train, or name one: --model s3://bucket/model.tar.gz, a folder, a job"
             )
-        name = listed[0]["TrainingJobName"]
     job = describe(session, "training_job", name)
     if not job:
         raise UsageError(

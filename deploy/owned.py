@@ -2,6 +2,7 @@
 What the application owns in the account: all that carries its tag.
 """
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +53,17 @@ def find(session: Session) -> list[Owned]:
             )
             if kind in KINDS:
                 tags = {tag["Key"]: tag["Value"] for tag in each["Tags"]}
-                found.append(Owned(KINDS[kind], name, tags))
+                found.append(Owned(KINDS[kind], _as_given(name, tags), tags))
     return sorted(found, key=lambda each: (each.kind, each.name))
+
+
+def _as_given(name: str, tags: dict[str, str]) -> str:
+    """
+    Return a name as it was given: SageMaker writes the names in its ARNs in lower case.
+    """
+    base = tags.get(ENDPOINT_TAG) or tags[TAG]
+    same = len(os.path.commonprefix([name.lower(), base.lower()]))  # noqa: RUF071 - no paths
+    return base[:same] + name[same:]
 
 
 def scaled(session: Session, endpoint: str) -> list[dict[str, Any]]:

@@ -75,11 +75,15 @@ def objects(session: Session, address: str) -> Iterator[dict[str, Any]]:
                 yield each
 
 
-def version(session: Session, address: str) -> str:
+def version(session: Session, address: str, whole: bool = False) -> str:
     """
     Return a hash that changes with what lies below an address; raises UsageError if nothing does.
+
+    ``whole``: the address is that of one object, not the beginning of several.
     """
-    listed = [(each["Key"], each["ETag"]) for each in objects(session, address)]
+    found = objects(session, address)
+    key_ = split(address)[1]
+    listed = [(each["Key"], each["ETag"]) for each in found if not whole or each["Key"] == key_]
     if not listed:
         raise UsageError(f"nothing lies at {address}; upload data, or correct the address")
     return hashlib.sha256(repr(listed).encode()).hexdigest()[:16]

@@ -32,6 +32,7 @@ def teardown(session: Session, name: str | None, yes: bool) -> None:
         things = _of_endpoint(session, things, name)
     # Tags of what was deleted a moment ago are still listed.
     things = [e for e in things if e.kind == "alarm" or describe(session, e.kind, e.name)]
+    _check_use(session, things)
     for each in things:
         say(f"{each.kind.replace('_', ' ')} {each.name}")
     asks = bool(things) and not (yes or session.dry_run)
@@ -84,6 +85,23 @@ def _of_endpoint(session: Session, things: list[owned.Owned], name: str) -> list
     return chosen
 
 
+def _check_use(session: Session, things: list[owned.Owned]) -> None:
+    """
+    Raise UsageError for a configuration whose endpoint would stay: SageMaker could not change it.
+    """
+    going = {each.name for each in things if each.kind == "endpoint"}
+    for each in things:
+        if each.kind == "endpoint_config" and each.endpoint and each.endpoint not in going:
+            found = describe(session, "endpoint", each.endpoint)
+            if found and found["EndpointConfigName"] == each.name:
+                raise UsageError(
+                    f"{each.name} is in use by the endpoint {each.endpoint}, which is not listed "
+                    f"with the tag of {session.settings.application}; was it made a moment ago, "
+                    "wait a minute; otherwise delete it first: aws sagemaker delete-endpoint "
+                    f"--endpoint-name {each.endpoint}"
+                )
+
+
 def _delete_endpoint(session: Session, name: str) -> None:
     for target in owned.scaled(session, name):
         request = {
@@ -94,7 +112,9 @@ def _delete_endpoint(session: Session, name: str) -> None:
     if not session.dry_run:
         # While it is being made or changed it cannot be deleted.
         waiting.until(session, name, partial(_at_rest, session, name), "it cannot be")
-    send(session, "sagemaker", "delete_endpoint", {"EndpointName": name})
+    # Somebody may have deleted it meanwhile, or an earlier run that was stopped.
+    if describe(session, "endpoint", name):
+        send(session, "sagemaker", "delete_endpoint", {"EndpointName": name})
 
 
 def _at_rest(session: Session, name: str) -> tuple[str, bool]:

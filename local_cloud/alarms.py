@@ -2,6 +2,7 @@
 The evaluation of CloudWatch's alarms on endpoints' metrics, which moto only stores.
 """
 
+import logging
 import math
 import operator
 import statistics
@@ -12,6 +13,7 @@ from typing import Any
 from local_cloud.cloud import Cloud
 from local_cloud.metrics import NAMESPACE
 
+log = logging.getLogger("local_cloud")
 LOOK_S = 10  # CloudWatch's shortest period
 SOONEST_S = 0.25
 COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -57,7 +59,10 @@ class Alarms:
             self._cloud.clock.pause(max(SOONEST_S, self._cloud.clock.real(LOOK_S)))
             for alarm in self._client.describe_alarms(AlarmTypes=["MetricAlarm"])["MetricAlarms"]:
                 if alarm.get("Namespace") == NAMESPACE:
-                    self._look(alarm)
+                    try:
+                        self._look(alarm)
+                    except (KeyError, ValueError) as error:  # the others are evaluated all the same
+                        log.warning("alarm %s is not evaluated: %r", alarm["AlarmName"], error)
 
     @property
     def _client(self) -> Any:

@@ -34,6 +34,8 @@ class Cloud:
         self.identity = uuid.uuid4().hex[:12]
         self.clock = Clock(factor)
         self.engine = Engine(self.identity)
+        # If this process is killed, cloud.sh removes its containers by it.
+        (folder / "identity").write_text(self.identity, encoding="utf-8")
         self.faults = Faults()
         self.journal = Journal(folder / "journal.jsonl")
         self.model = ServiceModel()

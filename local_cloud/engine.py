@@ -37,6 +37,9 @@ class Engine:
     def __init__(self, identity: str) -> None:
         self._label = f"{LABEL}={identity}"
         self._lock = threading.Lock()
+        self._change = threading.Condition()
+        self._starting = 0
+        self._closed = False
         self._pushed: dict[str, str] = {}
 
     def register(self, uri: str, image: str) -> None:
@@ -87,9 +90,18 @@ class Engine:
         for folder, target, read_only in mounts:
             ending = ",readonly" if read_only else ""
             settings.append(f"--mount=type=bind,source={folder},target={target}{ending}")
-        return docker(
-            "run", "--detach", f"--label={self._label}", *settings, *options, image, *command
-        )
+        with self._change:
+            if self._closed:
+                raise EngineError("the cloud is being stopped")
+            self._starting += 1
+        try:
+            return docker(
+                "run", "--detach", f"--label={self._label}", *settings, *options, image, *command
+            )
+        finally:
+            with self._change:
+                self._starting -= 1
+                self._change.notify_all()
 
     def port(self, identity: str, inside: int = 8080) -> int:
         """
@@ -159,8 +171,11 @@ class Engine:
 
     def clear(self) -> None:
         """
-        Remove every container and network of this cloud.
+        Remove every container and network of this cloud, and start no more.
         """
+        with self._change:  # what is being started is not listed yet
+            self._closed = True
+            self._change.wait_for(lambda: not self._starting)
         listed = ("--quiet", "--filter", f"label={self._label}")
         if containers := docker("ps", "--all", *listed).split():
             docker("rm", "--force", "--volumes", *containers)

@@ -6,7 +6,6 @@ import io
 import tarfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import botocore.exceptions
 
@@ -18,8 +17,8 @@ def split(uri: str) -> tuple[str, str]:
     """
     Return bucket and key of an S3 URI.
     """
-    parts = urlsplit(uri)
-    return parts.netloc, parts.path.lstrip("/")
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key.lstrip("/")
 
 
 class Store:

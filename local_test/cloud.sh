@@ -50,13 +50,37 @@ done
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 
-running() { [ -s "$folder/pid" ] && kill -0 "$(cat "$folder/pid")" 2>/dev/null; }
+# A proxy of the network is not asked for what is on this machine.
+direct="${no_proxy:-${NO_PROXY:-}}"
+case ",$direct," in *,127.0.0.1,* | ',*,') ;; *) direct="127.0.0.1${direct:+,$direct}" ;; esac
+
+running() {
+  [ -s "$folder/pid" ] || return 1
+  kill -0 "$(cat "$folder/pid")" 2>/dev/null || return 1
+  # After a restart of the machine the number may be that of another program.
+  ! command -v ps >/dev/null || ps -p "$(cat "$folder/pid")" -o args= | grep -q cloud
+}
+
+# Remove the containers and networks of a cloud that was killed.
+sweep() {
+  local label found
+  [ -s "$folder/work/identity" ] || return 0
+  label="label=local_cloud=$(cat "$folder/work/identity")"
+  docker ps --all --quiet --filter "$label" | while read -r found; do
+    docker rm --force --volumes "$found" >/dev/null
+  done
+  docker network ls --quiet --filter "$label" | while read -r found; do
+    docker network rm "$found" >/dev/null
+  done
+}
 
 python() { "$top/local_cloud/.venv/bin/python" "$@"; }
 
 # ask METHOD ROUTE [JSON]: print what the cloud answers about itself.
 ask() {
-  python - "$(sed -n 's/^export AWS_ENDPOINT_URL=//p' "$folder/exports")" "$@" <<'PYTHON'
+  local url
+  url=$(sed -n 's/^export AWS_ENDPOINT_URL=//p' "$folder/exports")
+  NO_PROXY="$direct" no_proxy="$direct" python - "$url" "$@" <<'PYTHON'
 import json
 import sys
 import urllib.error
@@ -94,10 +118,12 @@ sudo systemctl start docker. What 'docker info' says: $(docker info 2>&1 | tail 
   venv="$top/local_cloud/.venv"
   ensure_environment requirements-cloud.txt >&2
 
-  rm -rf "$folder/work" "$folder/log"
+  sweep
+  rm -rf "$folder/work" "$folder/log" "$folder/exports"
   (
     cd "$top"
     exec env -u PYTHONPATH -u AWS_ENDPOINT_URL AWS_EC2_METADATA_DISABLED=true \
+      NO_PROXY="$direct" no_proxy="$direct" \
       "$venv/bin/python" -m local_cloud --background --port "$port" --clock "$clock" \
       --region "$region" --folder "$folder/work"
   ) >"$folder/log" 2>&1 </dev/null &
@@ -112,6 +138,7 @@ export AWS_ENDPOINT_URL=$(grep -m 1 '^http' "$folder/log")
 export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 export AWS_REGION=$region AWS_DEFAULT_REGION=$region
 export AWS_EC2_METADATA_DISABLED=true
+export NO_PROXY='$direct' no_proxy='$direct'
 unset AWS_PROFILE AWS_SESSION_TOKEN
 TEXT
   cat "$folder/exports"
@@ -134,9 +161,13 @@ case "$command" in
     ask GET status
     ;;
   stop)
-    running || { echo "no cloud runs" >&2; exit 0; }
-    kill "$(cat "$folder/pid")"
-    while running; do sleep 0.1; done
+    if running; then
+      kill "$(cat "$folder/pid")"
+      while running; do sleep 0.1; done
+    else
+      echo "no cloud runs" >&2
+    fi
+    sweep
     rm -rf "$folder/pid" "$folder/exports" "$folder/work"
     ;;
   *) fail "expected start, push, status or stop, got '$command'; see --help" 64 ;;

@@ -43,6 +43,7 @@ class Deployment:
             for each in self._settings.get("AutoRollbackConfiguration", {}).get("Alarms", [])
         ]
         self._old = endpoint.fleet
+        self._before = [each.wanted for each in self._old.variants]
         self._new = Fleet(cloud, endpoint.name, config)
         if asked.get("RetainAllVariantProperties"):
             excluded = {
@@ -141,8 +142,8 @@ class Deployment:
     def _back(self) -> None:
         endpoint = self._endpoint
         self._cloud.records.change(endpoint.record, EndpointStatus="RollingBack")
-        for variant in self._old.variants:
-            variant.scale(variant.wanted)
+        for variant, wanted in zip(self._old.variants, self._before, strict=True):
+            variant.scale(wanted)
         endpoint.routes = [(1.0, self._old)]
         self._new.stop()
 

@@ -36,6 +36,7 @@ class Variant:
         self._endpoint = endpoint
         self._lock = threading.Lock()
         self._made = 0
+        self._ended = False
 
     def start(self) -> None:
         """
@@ -65,6 +66,7 @@ class Variant:
         """
         self.wanted = 0
         with self._lock:
+            self._ended = True
             ended, self.instances = self.instances, []
         self._end(ended)
         if self.servable and self.servable.folder:
@@ -119,9 +121,17 @@ class Variant:
             with self._lock:
                 self._made -= 1
         instance.take()
-        with self._lock:
-            self.instances.append(instance)
+        if not self._kept([instance]):
+            instance.give_back()
+            self._end([instance])
+            raise AwsError("ServiceUnavailable", f"variant {self.name} has ended", 503)
         return instance
+
+    def _kept(self, started: list[Instance]) -> bool:
+        with self._lock:
+            if not self._ended:
+                self.instances += started
+            return not self._ended
 
     def _least(self) -> int:
         if self.serverless:
@@ -147,8 +157,9 @@ class Variant:
             started = [pool.submit(self._started) for _ in range(more)]
         # What has started is kept until the caller stops the variant, also beside a failure.
         failures = [error for each in started if (error := each.exception())]
-        with self._lock:
-            self.instances += [each.result() for each in started if not each.exception()]
+        good = [each.result() for each in started if not each.exception()]
+        if not self._kept(good):
+            self._end(good)
         if failures:
             raise failures[0]
 

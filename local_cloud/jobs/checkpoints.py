@@ -2,7 +2,9 @@
 Checkpoints: a folder of the job and a prefix of S3, which follow one another.
 """
 
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from local_cloud.store import Store
@@ -33,13 +35,15 @@ class Checkpoints:
         for path, state in seen.items():
             if self._known.get(path) != state:
                 name = path.relative_to(self.folder).as_posix()
-                self._store.write(f"{self._uri}{name}", path.read_bytes())
+                with suppress(FileNotFoundError):  # renamed or removed by the job meanwhile
+                    self._store.write(f"{self._uri}{name}", path.read_bytes())
         self._known = seen
 
     def _seen(self) -> dict[Path, tuple[int, int]]:
         found = {}
         for path in self.folder.rglob("*"):
-            if path.is_file():
+            with suppress(FileNotFoundError):
                 about = path.stat()
-                found[path] = about.st_mtime_ns, about.st_size
+                if S_ISREG(about.st_mode):
+                    found[path] = about.st_mtime_ns, about.st_size
         return found

@@ -195,7 +195,7 @@ class _Run:
         text = "\n".join(line for log in self._logs for line in log.lines)
         found = []
         for each in self._record["AlgorithmSpecification"].get("MetricDefinitions", []):
-            values = [match[1] for match in re.finditer(each["Regex"], text)]
+            values = [match[1] for match in re.finditer(each["Regex"], text) if _number(match[1])]
             if values:
                 value = {"MetricName": each["Name"], "Value": float(values[-1]), "Timestamp": now}
                 found.append(value)
@@ -274,3 +274,14 @@ class _Run:
             output = host.root / "output/data"
             self._cloud.store.pack([output], f"{self._store}/output.tar.gz")
             raise Failed(f"AlgorithmError: {text[:900]}, exit code: {code}")
+
+
+def _number(text: str | None) -> bool:
+    """
+    Tell whether what a metric's expression has found is a number; AWS passes over what is none.
+    """
+    try:
+        float(text or "")
+    except ValueError:
+        return False
+    return True

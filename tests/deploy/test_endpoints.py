@@ -169,3 +169,29 @@ def test_the_processor_must_be_the_images(architecture, instance_type, fits):
     else:
         with pytest.raises(UsageError, match="PLATFORM=linux/"):
             images.check(image, instance_type)
+
+
+def test_the_last_job_is_the_applications_own(run, account, tmp_path):
+    """A job of an application whose name contains this one's is not taken."""
+    train = ["train", "--data", tmp_path / "data", "--json"]
+    own = run(*train).json()["training_job"]
+    _, request = account.calls[0]
+    account.forget()
+    for name in ("toys-cars-0123456789", "my-toys-0123456789", "toys-2026"):
+        account.client("sagemaker").create_training_job(**request | {"TrainingJobName": name})
+    assert "no training job of this application has completed" in run("realtime").err
+    run(*train)
+    ended = run("realtime")
+    assert ended.code == 2
+    assert f"there is no model archive at s3://toys-bucket/toys/training/{own}/" in ended.err
+
+
+def test_what_lies_beside_an_archive_changes_no_name(run, account):
+    """A signature with the archive's name and an ending makes no other model of it."""
+    s3, request = account.client("s3"), ["realtime", "--model", "s3://toys-bucket/m.tar.gz"]
+    s3.put_object(Bucket="toys-bucket", Key="m.tar.gz", Body=b"\x1f\x8b1")
+    before = run(*request, "--dry-run").out
+    s3.put_object(Bucket="toys-bucket", Key="m.tar.gz.sig", Body=b"signed")
+    assert run(*request, "--dry-run").out == before
+    s3.put_object(Bucket="toys-bucket", Key="m.tar.gz", Body=b"\x1f\x8b2")
+    assert run(*request, "--dry-run").out != before

@@ -5,6 +5,7 @@ local_test/cloud.sh: the cloud as a process.
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ def test_the_cloud_starts_is_used_and_stops(image, tmp_path):
     try:
         assert f"export AWS_ENDPOINT_URL=http://127.0.0.1:{port}" in started.stdout
         assert run(folder, "start").stdout == started.stdout
+        assert (folder / "local_cloud/.run/work/identity").read_text()
         pushed = run(folder, "push", image, "team/mine:v1")
         assert pushed.returncode == 0, pushed.stderr
         uri = pushed.stdout.strip()
@@ -84,3 +86,35 @@ def test_what_is_wrong_is_explained(tmp_path):
     done = run(folder, "push", "image")
     assert done.returncode == 3
     assert "local_test/cloud.sh start" in done.stderr
+
+
+def test_the_number_of_another_program_is_left_alone(tmp_path):
+    """1. a cloud was killed 2. another program has its number. Result: it goes on."""
+    folder = clone(tmp_path / "clone")
+    run_folder = tmp_path / "with space"
+    run_folder.mkdir()
+    with subprocess.Popen(["sleep", "60"]) as other:
+        (run_folder / "pid").write_text(f"{other.pid}\n")
+        try:
+            assert run(folder, "status", "--dir", str(run_folder)).returncode == 3
+            assert run(folder, "stop", "--dir", str(run_folder)).returncode == 0
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+def test_what_a_killed_cloud_has_left_is_removed(image, tmp_path):
+    """Its containers and networks, by the identity that it noted, and no others."""
+    folder = clone(tmp_path / "clone")
+    work = tmp_path / "run/work"
+    work.mkdir(parents=True)
+    identity = uuid.uuid4().hex[:12]
+    (work / "identity").write_text(identity)
+    label = f"local_cloud={identity}"
+    docker("create", "--label", label, image, "serve")
+    docker("network", "create", "--label", label, f"left-{identity}")
+    stopped = run(folder, "stop", "--dir", str(tmp_path / "run"))
+    assert stopped.returncode == 0, stopped.stderr
+    assert docker("ps", "--all", "--quiet", "--filter", f"label={label}") == ""
+    assert docker("network", "ls", "--quiet", "--filter", f"label={label}") == ""
+    assert not work.exists()

@@ -1,0 +1,100 @@
+"""What teardown deletes, and what it leaves."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from deploy import logs, owned, waiting
+from deploy.session import client
+
+WORDS = {"Model": "model", "EndpointConfig": "endpoint-config", "Endpoint": "endpoint"}
+
+
+@pytest.fixture
+def tagged(account, monkeypatch):
+    """What was created is listed by its tags, with ARNs as SageMaker writes them; moto does not."""
+    untagged: list[str] = []
+
+    def pages(TagFilters):
+        listed = []
+        for action, request in account.calls:
+            noun = action.removeprefix("Create")
+            name = request.get(f"{noun}Name", "").lower()
+            if noun in WORDS and name not in untagged:
+                arn = f"arn:aws:sagemaker:eu-west-1:123456789012:{WORDS[noun]}/{name}"
+                listed.append({"ResourceARN": arn, "Tags": request["Tags"]})
+        yield {"ResourceTagMappingList": listed}
+
+    tagging = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=pages))
+    monkeypatch.setattr(
+        owned,
+        "client",
+        lambda session, name: tagging if name.startswith("resource") else client(session, name),
+    )
+    monkeypatch.setattr(owned, "scaled", lambda *_: [])  # moto fails at these endpoints
+    return untagged
+
+
+def deleted(account):
+    """The names of what was deleted."""
+    return [next(iter(r.values())) for action, r in account.calls if action.startswith("Delete")]
+
+
+def test_a_teardown_that_broke_off_is_resumed(run, account, tagged, tmp_path, monkeypatch):
+    """1. an endpoint is being deleted 2. teardown 3. it is gone. Result: the rest goes too."""
+    run("realtime", "--model", tmp_path / "model")
+    account.answers["DescribeEndpoint"] = [{"EndpointStatus": "Deleting"}]
+
+    def gone(_seconds):
+        account.client("sagemaker").delete_endpoint(EndpointName="toys")
+
+    monkeypatch.setattr(waiting.time, "sleep", gone)
+    ended = run("teardown", "--yes")
+    assert ended.code == 0, ended.err
+    assert [name.partition("-")[0] for name in deleted(account)] == ["toys"] * 3
+
+
+@pytest.mark.parametrize("name", [[], ["toys"]])
+def test_what_an_endpoint_uses_stays_with_it(run, account, tagged, tmp_path, name):
+    """An endpoint that is not listed with the tag keeps its configuration and its model."""
+    run("realtime", "--model", tmp_path / "model")
+    tagged.append("toys")
+    ended = run("teardown", *name, "--yes")
+    assert (ended.code, deleted(account)) == (2, [])
+    assert "is in use by the endpoint toys" in ended.err
+
+
+def test_names_with_capitals_are_found(run, account, tagged, tmp_path):
+    """SageMaker's ARNs are in lower case; names are not."""
+    run("realtime", "--model", tmp_path / "model", "--name", "MyToys")
+    made = [request for _, request in account.calls]
+    ended = run("teardown", "MyToys", "--yes")
+    assert ended.code == 0, ended.err
+    names = [made[2]["EndpointName"], made[1]["EndpointConfigName"], made[0]["ModelName"]]
+    assert deleted(account) == names
+
+
+def test_late_lines_of_another_host_are_followed_too(run, account, tmp_path, monkeypatch):
+    """1. a line is shown 2. an earlier one of another host arrives. Result: both, each once."""
+    run("realtime", "--model", tmp_path / "model")
+    client_, group = account.client("logs"), "/aws/sagemaker/Endpoints/toys"
+    client_.create_log_group(logGroupName=group)
+    now = int(time.time() * 1000)
+
+    def put(stream, moment):
+        client_.create_log_stream(logGroupName=group, logStreamName=stream)
+        event = {"timestamp": moment, "message": f"of {stream}"}
+        client_.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
+
+    waits = iter([lambda: put("late", now - 2000), lambda: None])
+
+    def wait(_seconds):
+        step = next(waits, None)
+        if step is None:
+            raise KeyboardInterrupt
+        step()
+
+    put("early", now)
+    monkeypatch.setattr(logs.time, "sleep", wait)
+    ended = run("logs", "--follow")
+    assert ended.out.splitlines() == ["early | of early", "late | of late"]
