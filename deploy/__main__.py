@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         error.show()
         if isinstance(error, Failed):
             _remedies(error.message)
-        return error.exit_code
+        return ExitCode.USAGE if isinstance(error, click.UsageError) else error.exit_code
     except click.Abort:
         click.echo("stopped; the same command goes on where this one was", err=True)
         return ExitCode.INTERRUPTED

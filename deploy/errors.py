@@ -15,11 +15,11 @@ class ExitCode(IntEnum):
 
     OK = 0
     UNEXPECTED = 1  # a defect: the traceback is printed
-    USAGE = 2  # the command line, deploy.toml or what they name
     REFUSED = 3  # AWS refused a call or could not be reached
     FAILED = 4  # a job, an endpoint or a request failed in AWS
     ROLLED_BACK = 5  # an update did not last; the old configuration serves
     TIMED_OUT = 6  # --timeout passed; the work goes on in AWS
+    USAGE = 64  # the command line, deploy.toml or what they name
     INTERRUPTED = 130  # Ctrl-C (128 + 2); the work goes on in AWS
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from deploy.errors import ExitCode
 
 from deployments import BUCKET
 
@@ -151,5 +152,5 @@ def test_another_processor_is_refused(run, account, tmp_path):
     """Jobs run on amd64 only."""
     run.lines += ["[training]", 'instance_type = "ml.m7gd.large"']
     ended = run("train", "--data", tmp_path / "data")
-    assert (ended.code, account.calls) == (2, [])
+    assert (ended.code, account.calls) == (ExitCode.USAGE, [])
     assert "jobs run on amd64 only" in ended.err

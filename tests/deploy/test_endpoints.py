@@ -2,7 +2,7 @@
 
 import pytest
 from deploy import images
-from deploy.errors import UsageError
+from deploy.errors import ExitCode, UsageError
 
 import aws
 from deployments import APPLICATION, push
@@ -39,7 +39,7 @@ def test_other_content_over_an_endpoint_is_refused(run, account, tmp_path):
     run("realtime", "--model", tmp_path / "model")
     (tmp_path / "model/weights").write_text("4 5 6", encoding="utf-8")
     ended = run("realtime", "--model", tmp_path / "model")
-    assert ended.code == 2
+    assert ended.code == ExitCode.USAGE
     assert "./deploy.sh teardown toys, or make a second endpoint: --name toys-2" in ended.err
     run.lines += ["[realtime]", "instance_count = 2"]
     assert "./deploy.sh teardown toys" in run("realtime", "--model", tmp_path / "model").err
@@ -82,7 +82,7 @@ def test_serverless_refuses_what_it_cannot_have(run, account, tmp_path, lines, w
     """By name, and before anything is made."""
     run.lines += lines
     ended = run("serverless", "--model", tmp_path / "model")
-    assert ended.code == 2
+    assert ended.code == ExitCode.USAGE
     assert what in ended.err
     assert created(account) == []
 
@@ -91,7 +91,7 @@ def test_an_index_is_refused_before_the_first_call(run, account, tmp_path):
     """SageMaker takes images in Docker's own format only."""
     push(account, aws.OCI_INDEX, "v2")
     ended = run("realtime", "--model", tmp_path / "model", "--image", f"{APPLICATION}:v2")
-    assert ended.code == 2
+    assert ended.code == ExitCode.USAGE
     assert "expected application/vnd.docker.distribution.manifest.v2+json" in ended.err
     assert created(account) == []
 
@@ -111,7 +111,7 @@ def test_what_is_not_there_is_named(run, account, tmp_path, arguments, said):
     if arguments[:1] == ["--image"]:
         arguments = [*arguments, "--model", str(tmp_path / "model")]
     ended = run("realtime", *arguments)
-    assert ended.code == 2
+    assert ended.code == ExitCode.USAGE
     assert said in ended.err
     assert created(account) == []
 
@@ -121,7 +121,7 @@ def test_an_archive_must_be_gzipped(run, account):
     account.client("s3").put_object(Bucket="toys-bucket", Key="m.tar.gz", Body=b"PK\x03\x04")
     ended = run("realtime", "--model", "s3://toys-bucket/m.tar.gz")
     assert "is not gzipped" in ended.err
-    assert ended.code == 2
+    assert ended.code == ExitCode.USAGE
 
 
 def test_a_role_must_trust_sagemaker(run, account, tmp_path):
@@ -129,7 +129,7 @@ def test_a_role_must_trust_sagemaker(run, account, tmp_path):
     account.client("iam").create_role(RoleName="other", AssumeRolePolicyDocument='{"Statement":[]}')
     run.lines[1] = f'role = "arn:aws:iam::{aws.ACCOUNT}:role/other"'
     ended = run("realtime", "--model", tmp_path / "model")
-    assert (ended.code, created(account)) == (2, [])
+    assert (ended.code, created(account)) == (ExitCode.USAGE, [])
     assert "does not trust SageMaker" in ended.err
 
 
@@ -143,7 +143,7 @@ def test_the_quota_is_looked_at_first(run, account, tmp_path, command, usage):
     arguments = [tmp_path / "data"] if command == "batch" else []
     account.quotas = {name: 0}
     ended = run(command, *arguments, "--model", tmp_path / "model")
-    assert (ended.code, created(account)) == (2, [])
+    assert (ended.code, created(account)) == (ExitCode.USAGE, [])
     assert f"ask for more in Service Quotas: {name}" in ended.err
     account.quotas = {name: 1}
     assert run(command, *arguments, "--model", tmp_path / "model").code == 0
@@ -182,7 +182,7 @@ def test_the_last_job_is_the_applications_own(run, account, tmp_path):
     assert "no training job of this application has completed" in run("realtime").err
     run(*train)
     ended = run("realtime")
-    assert ended.code == 2
+    assert ended.code == ExitCode.USAGE
     assert f"there is no model archive at s3://toys-bucket/toys/training/{own}/" in ended.err
 
 

@@ -1,6 +1,7 @@
 """Files that go in and answers that come out."""
 
 import pytest
+from deploy.errors import ExitCode
 
 
 def test_an_upload_that_is_refused_is_told_as_such(run, tmp_path):
@@ -15,7 +16,7 @@ def test_the_place_of_the_answers_is_looked_at_first(run, account, tmp_path):
     """A batch of hours does not end at a folder that is not there."""
     place = tmp_path / "none/answers.csv"
     ended = run("batch", tmp_path / "data", "--model", tmp_path / "model", "--into", place)
-    assert (ended.code, account.calls, account.objects()) == (2, [], [])
+    assert (ended.code, account.calls, account.objects()) == (ExitCode.USAGE, [], [])
     assert f"there is no folder {place.parent}" in ended.err
 
 

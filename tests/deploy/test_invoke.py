@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from deploy import causes
+from deploy.errors import ExitCode
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_standard_input_needs_a_content_type(ask, run, account, monkeypatch):
     """Standard input has no ending to tell its type by."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"1,2\n")))
     ended = run("invoke", "-")
-    assert (ended.code, "--content-type text/csv" in ended.err) == (2, True)
+    assert (ended.code, "--content-type text/csv" in ended.err) == (ExitCode.USAGE, True)
     assert run("invoke", "-", "--content-type", "text/csv").code == 0
 
 
@@ -50,7 +51,7 @@ def test_an_endpoint_that_is_not_there_is_named(run, tmp_path):
     (tmp_path / "q.csv").touch()
     ended = run("invoke", tmp_path / "q.csv")
     assert (ended.code, "there is no endpoint toys; see ./deploy.sh status" in ended.err) == (
-        2,
+        ExitCode.USAGE,
         True,
     )
 

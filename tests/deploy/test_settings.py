@@ -2,7 +2,7 @@
 
 import pytest
 from deploy import settings
-from deploy.errors import UsageError
+from deploy.errors import ExitCode, UsageError
 
 from project import TOP
 
@@ -22,7 +22,7 @@ def test_what_is_not_a_setting_is_refused(run, line, said):
     """The message names the setting, what is expected, and the nearest name."""
     run.lines = line.splitlines()
     ended = run("status", poll=False)
-    assert ended.code == 2
+    assert ended.code == ExitCode.USAGE
     assert said in ended.err
 
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from deploy import causes
+from deploy.errors import ExitCode
 
 from deployments import BUCKET
 from project import TOP
@@ -54,7 +55,7 @@ def test_status_of_an_empty_account_says_how_to_begin(run):
     """Nothing is an answer too."""
     ended = run("status", poll=False)
     assert (ended.code, "begin by ./deploy.sh train" in ended.out) == (0, True)
-    assert run("status", "other", poll=False).code == 2
+    assert run("status", "other", poll=False).code == ExitCode.USAGE
 
 
 def test_doctor_says_finding_and_remedy(run, account):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from deploy import logs, owned, waiting
+from deploy.errors import ExitCode
 from deploy.session import client
 
 WORDS = {"Model": "model", "EndpointConfig": "endpoint-config", "Endpoint": "endpoint"}
@@ -60,7 +61,7 @@ def test_what_an_endpoint_uses_stays_with_it(run, account, tagged, tmp_path, nam
     run("realtime", "--model", tmp_path / "model")
     tagged.append("toys")
     ended = run("teardown", *name, "--yes")
-    assert (ended.code, deleted(account)) == (2, [])
+    assert (ended.code, deleted(account)) == (ExitCode.USAGE, [])
     assert "is in use by the endpoint toys" in ended.err
 
 

@@ -57,7 +57,7 @@ def test_an_entry_point_is_fetched_and_kept_with_the_model(program, root, s3):
     done = train(program, root, **environ)
     assert done.returncode == 0, done.stderr
     kept = ["code/fit.py", "code/helper.py", "code/sub/inference.py", "model.txt"]
-    assert files(root / "model") == kept
+    assert files(root / "model") == sorted([*kept, "openapi.json"])
 
 
 def test_an_entry_point_may_be_a_shell_script(program, root):
@@ -87,7 +87,7 @@ def test_an_archive_beside_the_data_needs_no_network(program, root, tmp_path):
     write_hyperparameters(root, sagemaker_submit_directory=tmp_path / "sourcedir.tar.gz")
     done = train(program, root)
     assert done.returncode == 0, done.stderr
-    assert files(root / "model") == ["code/train.py", "model.txt"]
+    assert files(root / "model") == ["code/train.py", "model.txt", "openapi.json"]
 
 
 @pytest.mark.parametrize(

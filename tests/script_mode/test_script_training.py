@@ -150,7 +150,7 @@ def test_the_script_may_write_to_its_folder_and_leave_by_sys_exit(program, root)
     assert done.returncode == 0, done.stderr
     assert "\nout\n" in done.stdout
     assert done.stderr == "err\n"
-    assert files(root / "model") == ["model.txt"]
+    assert files(root / "model") == ["model.txt", "openapi.json"]
     assert not (program / "scripts/scratch").exists()
 
 
@@ -162,7 +162,7 @@ def test_a_job_may_train_only(program, root):
     assert "NoServingCode: neither" in done.stderr
     assert "Traceback" not in done.stderr
     assert "the model is published untested" in done.stdout
-    assert files(root / "model") == ["model.txt"]
+    assert files(root / "model") == ["model.txt", "openapi.json"]
 
 
 def test_a_model_in_the_platforms_own_folder_counts(program, root):
@@ -171,7 +171,7 @@ def test_a_model_in_the_platforms_own_folder_counts(program, root):
     (root / "model").mkdir(parents=True)
     done = train(program, root)
     assert done.returncode == 0, done.stderr
-    assert files(root / "model") == ["m.txt"]
+    assert files(root / "model") == ["m.txt", "openapi.json"]
 
 
 @pytest.mark.parametrize(
@@ -221,11 +221,14 @@ def test_the_last_error_is_found_in_a_tail():
     assert last_error("") == ""
 
 
+KEPT = ["model.txt", "openapi.json"]
+
+
 @pytest.mark.parametrize(
     ("end", "code", "left"),
     [
-        (SAVE.strip().replace("\n", "\n    ") + "\n    sys.exit(0)", ExitCode.OK, ["model.txt"]),
-        (SAVE.strip().replace("\n", "\n    ") + "\n    sys.exit(9)", ExitCode.OK, ["model.txt"]),
+        (SAVE.strip().replace("\n", "\n    ") + "\n    sys.exit(0)", ExitCode.OK, KEPT),
+        (SAVE.strip().replace("\n", "\n    ") + "\n    sys.exit(9)", ExitCode.OK, KEPT),
         ("sys.exit(0)", ExitCode.STOPPED, []),
     ],
 )
