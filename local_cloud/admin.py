@@ -1,5 +1,5 @@
 """
-The routes below /_local_cloud/: status, journal, faults, images. No part of AWS's API.
+The routes below /_local_cloud/: status, journal, faults, images, interruptions; not AWS's API.
 """
 
 import json
@@ -12,6 +12,7 @@ from werkzeug.wrappers import Request, Response
 from local_cloud import images
 from local_cloud.cloud import Cloud
 from local_cloud.engine import EngineError
+from local_cloud.errors import AwsError
 from local_cloud.faults import Fault
 from local_cloud.kinds import KINDS
 
@@ -21,14 +22,16 @@ class Admin:
     Answers what the script and tests ask about the cloud itself.
     """
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, interrupt: Callable[[str], None]) -> None:
         self._cloud = cloud
+        self._interrupt = interrupt
         self._routes: dict[tuple[str, str], Callable[[dict[str, Any]], object]] = {
             ("GET", "status"): self._status,
             ("GET", "journal"): self._journal,
             ("POST", "faults"): self._add_fault,
             ("DELETE", "faults"): self._clear_faults,
             ("POST", "images"): self._push,
+            ("POST", "interruptions"): self._take_away,
         }
 
     def __call__(self, request: Request) -> Response:
@@ -42,7 +45,7 @@ class Admin:
         try:
             asked = json.loads(request.get_data() or b"{}")
             return _json(route(asked))
-        except (TypeError, ValueError, KeyError, EngineError) as error:
+        except (TypeError, ValueError, KeyError, EngineError, AwsError) as error:
             return _json({"message": f"{type(error).__name__}: {error}"}, 400)
 
     def _status(self, _: dict[str, Any]) -> object:
@@ -70,6 +73,10 @@ class Admin:
 
     def _clear_faults(self, _: dict[str, Any]) -> object:
         self._cloud.faults.clear()
+        return {}
+
+    def _take_away(self, asked: dict[str, Any]) -> object:
+        self._interrupt(asked["job"])
         return {}
 
     def _push(self, asked: dict[str, Any]) -> object:

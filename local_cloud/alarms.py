@@ -42,6 +42,15 @@ class Alarms:
         self._evaluated: dict[str, str] = {}
         self.acting: list[Callable[[dict[str, Any]], None]] = []
 
+    def unknown(self, names: list[str]) -> list[str]:
+        """
+        Return those names that no alarm has.
+        """
+        if not names:
+            return []
+        found = self._client.describe_alarms(AlarmNames=names)["MetricAlarms"]
+        return sorted(set(names) - {each["AlarmName"] for each in found})
+
     def red(self, names: list[str]) -> list[str]:
         """
         Return those alarms that are in the state ALARM.

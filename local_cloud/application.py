@@ -45,7 +45,8 @@ class Application:
         """
         Answer one request.
         """
-        if f"Credential={ACCESS_KEY}/" in environ.get("HTTP_AUTHORIZATION", ""):
+        own = f"Credential={ACCESS_KEY}/" in environ.get("HTTP_AUTHORIZATION", "")
+        if own or environ["PATH_INFO"].startswith("/moto-api/"):
             answered: Iterable[bytes] = self._moto(environ, start_response)
             return answered
         request = Request(environ)

@@ -260,3 +260,20 @@ def _check_size(what: str, size: Record, instances: int, least: int, most: int) 
             f"{what} must be {least} to {most} % of the capacity, which is {instances} "
             f"instance(s); got {size['Value']} {size['Type']}"
         )
+
+
+def check_scaled(scaled: set[str], old: Fleet, config: Record) -> None:
+    """
+    UpdateEndpoint, guide "endpoint-scaling-update": scaled variants keep name and instance type.
+    """
+    after = {each["VariantName"]: each.get("InstanceType") for each in config["ProductionVariants"]}
+    lost = [
+        each.name
+        for each in old.variants
+        if each.name in scaled and after.get(each.name) != each.config.get("InstanceType")
+    ]
+    if lost:
+        raise invalid(
+            f'The variant(s) "[{", ".join(lost)}]" must be deregistered as scalable targets with '
+            "AWS Auto Scaling before they can be removed or have their instance type updated."
+        )

@@ -25,13 +25,18 @@ from local_cloud.hosting.asynchronous import Queues
 from local_cloud.hosting.endpoints import Endpoints
 from local_cloud.hosting.requests import Requests
 from local_cloud.jobs.job import Jobs
+from local_cloud.jobs.processing import Processing
 from local_cloud.jobs.training import Training
 from local_cloud.jobs.transform import Transform
+from local_cloud.jobs.tuning import Tuning
 from local_cloud.journal import Call
+from local_cloud.registry import Registry
+from local_cloud.scaler import Scaler
+from local_cloud.scaling import Scaling
 from local_cloud.tagging import Tagging
 
 REGION = "eu-west-1"
-STARTUP_S = 20.0  # that a container has in any case, however fast the clock is
+STARTUP_S = 60.0  # that a container has in any case, however fast the clock is
 log = logging.getLogger("local_cloud")
 
 
@@ -39,8 +44,12 @@ class LocalCloud:
     """
     Answers at ``url`` from its making until stop(), which removes all that it started.
 
-    ``folder`` is new or empty; ``clock`` is how many times as short as AWS's its waits are.
+    ``folder`` is new or empty; ``clock`` is how many times as short as AWS's its waits are. moto's
+    records belong to the process: several clouds in one share buckets, and the last one that stops
+    forgets them.
     """
+
+    _running = 0
 
     def __init__(
         self,
@@ -51,9 +60,11 @@ class LocalCloud:
         clock: float = 60,
         startup_s: float = STARTUP_S,
     ) -> None:
+        LocalCloud._running += 1
         folder.mkdir(parents=True, exist_ok=True)
         self.cloud = cloud = Cloud(folder, region, clock, startup_s)
-        application = Application(cloud, Admin(cloud))
+        self._training = Training(cloud)
+        application = Application(cloud, Admin(cloud, self._training.interrupt))
         self._server = make_server(
             "127.0.0.1", port, application, threaded=True, request_handler=_Quiet
         )
@@ -63,6 +74,11 @@ class LocalCloud:
         alarms = Alarms(cloud)
         self.endpoints = endpoints = Endpoints(cloud, alarms)
         requests = Requests(cloud, endpoints)
+        scaling = Scaling(cloud, endpoints)
+        scaler = Scaler(cloud, endpoints, scaling)
+        endpoints.scaled = scaling.scaled
+        endpoints.ending.append(scaling.forget)
+        alarms.acting.append(scaler.alarmed)
         control = ControlPlane(cloud)
         control.created["Endpoint"] = endpoints.created
         control.described["Endpoint"] = endpoints.describe
@@ -71,14 +87,19 @@ class LocalCloud:
             "UpdateEndpointWeightsAndCapacities": endpoints.update_weights,
             "DeleteEndpoint": endpoints.delete,
         }
-        self._training = Training(cloud)
-        for noun, work in (
-            ("TrainingJob", self._training.work),
-            ("TransformJob", Transform(cloud).work),
+        training = Jobs(cloud, "TrainingJob", self._training.work)
+        tuning = Tuning(cloud, training)
+        for noun, jobs in (
+            ("TrainingJob", training),
+            ("TransformJob", Jobs(cloud, "TransformJob", Transform(cloud).work)),
+            ("ProcessingJob", Jobs(cloud, "ProcessingJob", Processing(cloud).work)),
+            ("HyperParameterTuningJob", Jobs(cloud, "HyperParameterTuningJob", tuning.work)),
         ):
-            jobs = Jobs(cloud, noun, work)
             control.created[noun] = jobs.created
             control.handlers[f"Stop{noun}"] = jobs.stop
+        control.described["HyperParameterTuningJob"] = tuning.describe
+        control.handlers["ListTrainingJobsForHyperParameterTuningJob"] = tuning.list_jobs
+        control.handlers |= Registry(cloud).handlers
         self._runtime = {
             "invocations": requests.invoke,
             "invocations-response-stream": requests.stream,
@@ -86,11 +107,16 @@ class LocalCloud:
         }
         self._control = control
         self._capture = requests.capture
-        application.services |= {"sagemaker": self._sagemaker, "tag": Tagging(cloud)}
+        application.services |= {
+            "sagemaker": self._sagemaker,
+            "tag": Tagging(cloud),
+            "application-autoscaling": scaling,
+        }
 
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         for loop in (
             alarms.look_forever,
+            scaler.look_forever,
             cloud.metrics.send_forever,
             requests.capture.write_forever,
         ):
@@ -102,11 +128,16 @@ class LocalCloud:
         """
         self.cloud.clock.stop()
         self.cloud.engine.clear()
+        LocalCloud._running -= 1
+        if not LocalCloud._running:
+            self._forget()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _forget(self) -> None:
         reset = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")  # noqa: S310
         with urllib.request.urlopen(reset):  # noqa: S310
             pass
-        self._server.shutdown()
-        self._server.server_close()
 
     def _sagemaker(self, call: Call, request: Request) -> Response:
         if invoked := RUNTIME.fullmatch(request.path):

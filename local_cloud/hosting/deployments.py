@@ -38,10 +38,7 @@ class Deployment:
         self._alarms = alarms
         self._endpoint = endpoint
         self._settings: dict[str, Any] = asked.get("DeploymentConfig") or {}
-        self._watched = [
-            each["AlarmName"]
-            for each in self._settings.get("AutoRollbackConfiguration", {}).get("Alarms", [])
-        ]
+        self._watched = watched(asked)
         self._old = endpoint.fleet
         self._before = [each.wanted for each in self._old.variants]
         self._new = Fleet(cloud, endpoint.name, config)
@@ -152,6 +149,15 @@ class Deployment:
             if limit := self._settings.get(policy, {}).get("MaximumExecutionTimeoutInSeconds"):
                 return float(limit)
         return LONGEST_S
+
+
+def watched(asked: Record) -> list[str]:
+    """
+    Return the names of the alarms that roll an update back.
+    """
+    settings = asked.get("DeploymentConfig") or {}
+    alarms = settings.get("AutoRollbackConfiguration", {}).get("Alarms", [])
+    return [each["AlarmName"] for each in alarms]
 
 
 def shares(routing: dict[str, Any], instances: int) -> Iterator[float]:

@@ -2,14 +2,14 @@
 The endpoints, and the calls that change them.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 from local_cloud import rules
 from local_cloud.alarms import Alarms
 from local_cloud.clock import Stopped
 from local_cloud.cloud import Cloud
 from local_cloud.errors import AwsError, Failed, invalid, reason
-from local_cloud.hosting.deployments import Deployment
+from local_cloud.hosting.deployments import Deployment, watched
 from local_cloud.hosting.endpoint import Endpoint
 from local_cloud.hosting.fleet import Fleet
 from local_cloud.records import Record
@@ -20,14 +20,22 @@ ANSWERING = ("InService", "Updating", "RollingBack", "SystemUpdating")
 
 class Endpoints:
     """
-    What runs, by the endpoint's name. ``ending`` is told the name of an endpoint that is deleted.
+    What runs, by the endpoint's name. ``ending`` is told the name of an endpoint that is deleted,
+    ``scaled`` is asked which of its variants are scaled automatically.
     """
 
     def __init__(self, cloud: Cloud, alarms: Alarms) -> None:
         self._cloud = cloud
         self._alarms = alarms
         self._running: dict[str, Endpoint] = {}
-        self.ending: list[Any] = []
+        self.ending: list[Callable[[str], None]] = []
+        self.scaled: Callable[[str], set[str]] = lambda _: set()
+
+    def find(self, name: str) -> Endpoint | None:
+        """
+        Return an endpoint in whatever state it is.
+        """
+        return self._running.get(name)
 
     def answering(self, name: str) -> Endpoint:
         """
@@ -70,7 +78,10 @@ class Endpoints:
             asked = dict(asked)
             if asked.get("RetainDeploymentConfig") and "DeploymentConfig" not in asked:
                 asked["DeploymentConfig"] = record.get("LastDeploymentConfig")
+            if missing := self._alarms.unknown(watched(asked)):
+                raise invalid(f"Alarms that do not exist: {', '.join(missing)}")
             rules.check_update(asked, endpoint.fleet, config)
+            rules.check_scaled(self.scaled(endpoint.name), endpoint.fleet, config)
             records.change(
                 record,
                 EndpointStatus="Updating",

@@ -17,6 +17,7 @@ from local_cloud.hosting.endpoint import Endpoint
 from local_cloud.hosting.endpoints import Endpoints
 from local_cloud.hosting.fleet import Turns
 from local_cloud.hosting.instance import Answer, Instance
+from local_cloud.hosting.multi_model import MultiModel
 from local_cloud.hosting.variant import Variant
 
 MOST_BYTES = 25_000_000
@@ -35,6 +36,7 @@ class Requests:
         self._cloud = cloud
         self._endpoints = endpoints
         self._shadow_turns = Turns()
+        self._models = MultiModel(cloud)
         self.capture = Capture(cloud)
 
     def invoke(self, name: str, request: Request) -> Response:
@@ -45,7 +47,15 @@ class Requests:
         headers = forwarded(request)
         self._shadow(endpoint, body, headers)
         variant, instance = endpoint.take(request.headers.get(f"{PREFIX}target-variant", ""))
-        answer = self.ask(endpoint, variant, instance, body, headers)
+        path = "/invocations"
+        if variant.servable and variant.servable.several:
+            target = request.headers.get(f"{PREFIX}target-model", "")
+            try:
+                path = self._models.path(instance, variant.servable, target)
+            except BaseException:
+                instance.give_back()
+                raise
+        answer = self.ask(endpoint, variant, instance, body, headers, path=path)
         self.capture.add(
             endpoint.fleet.config.get("DataCaptureConfig"),
             (endpoint.name, variant.name),

@@ -9,7 +9,7 @@ import pytest
 from local_cloud.server import local_cloud
 
 import containers
-from clouds import BUCKET, Rehearsal
+from clouds import Rehearsal
 from project import TOP
 
 STAND_IN = TOP / "tests/local_cloud/stand_in"
@@ -31,7 +31,5 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
     """A cloud whose hours are seconds, for all tests; each uses its own names."""
     with local_cloud(tmp_path_factory.mktemp("cloud"), clock=600, startup_s=6) as started:
         rehearsal = Rehearsal(started)
-        rehearsal.client("s3").create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-        )
+        rehearsal.bucket()
         yield rehearsal

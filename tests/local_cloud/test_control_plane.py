@@ -25,9 +25,7 @@ def records(tmp_path_factory):
     """A separate cloud for tests of what is listed."""
     with local_cloud(tmp_path_factory.mktemp("records")) as started:
         rehearsal = Rehearsal(started)
-        rehearsal.client("s3").create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-        )
+        rehearsal.bucket()
         started.cloud.engine.image = lambda uri: uri if "image" in uri else None
         yield rehearsal
 
@@ -47,13 +45,6 @@ def refused(call, **arguments):
         call(**arguments)
     error = caught.value.response["Error"]
     return error["Code"], error["Message"]
-
-
-def admin(records, method, route, **content):
-    request = urllib.request.Request(f"{records.url}/_local_cloud/{route}", method=method)
-    request.data = json.dumps(content).encode() if content else None
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)
 
 
 @pytest.mark.parametrize(
@@ -289,26 +280,24 @@ def test_tags_are_kept_apart(records):
 def test_the_journal_has_what_permissions_are_judged_by(records):
     """Calls are noted with IAM's actions and resources, for tags and passed roles too."""
     arn = model(records, "noted", Tags=[{"Key": "a", "Value": "b"}])["ModelArn"]
-    call = [each for each in admin(records, "GET", "journal") if each["action"] == "CreateModel"][
-        -1
-    ]
+    call = [each for each in records.admin("GET", "journal") if each["action"] == "CreateModel"][-1]
     assert call["status"] == 200
     assert call["permissions"] == [
         ["sagemaker:CreateModel", arn],
         ["sagemaker:AddTags", arn],
         ["iam:PassRole", ROLE],
     ]
-    put = next(each for each in admin(records, "GET", "journal") if each["action"] == "PutObject")
+    put = next(each for each in records.admin("GET", "journal") if each["action"] == "PutObject")
     assert put["permissions"][0][0] == "s3:PutObject"
     assert put["permissions"][0][1].startswith(f"arn:aws:s3:::{BUCKET}/")
     refused(records.client().describe_model, ModelName="none")
-    assert admin(records, "GET", "journal")[-1]["error"] == "ValidationException"
+    assert records.admin("GET", "journal")[-1]["error"] == "ValidationException"
 
 
 def test_faults_meet_the_call_that_they_wait_for(records):
     """The second DescribeModel answers what was ordered, the first and the third what is true."""
     model(records, "faulty")
-    admin(records, "POST", "faults", action="DescribeModel", call=2, code="ThrottlingException")
+    records.admin("POST", "faults", action="DescribeModel", call=2, code="ThrottlingException")
     client = records.client()
     client.describe_model(ModelName="faulty")
     assert refused(client.describe_model, ModelName="faulty")[0] == "ThrottlingException"
@@ -318,13 +307,13 @@ def test_faults_meet_the_call_that_they_wait_for(records):
 def test_a_cut_lasts_until_it_is_cleared(records):
     """Cut after a call, the call has been carried out, and nobody gets an answer any more."""
     client = records.client()
-    admin(records, "POST", "faults", action="DeleteModel", way="cut-after")
+    records.admin("POST", "faults", action="DeleteModel", way="cut-after")
     model(records, "cut")
     with pytest.raises((ConnectionClosedError, EndpointConnectionError)):
         client.delete_model(ModelName="cut")
     with pytest.raises((ConnectionClosedError, EndpointConnectionError)):
         client.list_models()
-    admin(records, "DELETE", "faults")
+    records.admin("DELETE", "faults")
     assert refused(client.describe_model, ModelName="cut")[0] == "ValidationException"
 
 
@@ -333,7 +322,7 @@ def test_the_process_that_asks_is_killed(records, way, left):
     """Before its call is carried out, or after it, the caller ends as by kill -9."""
     name = f"caller-{way}"
     uri = records.archive(f"{name}.tar.gz", name=name)
-    admin(records, "POST", "faults", action="CreateModel", way=way)
+    records.admin("POST", "faults", action="CreateModel", way=way)
     code = f"""
 import boto3
 client = boto3.client("sagemaker", region_name="eu-west-1", endpoint_url={records.url!r},

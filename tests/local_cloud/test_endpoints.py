@@ -249,6 +249,12 @@ def test_capacity_and_its_loss(cloud, pair):
             RetainAllVariantProperties=True,
             DeploymentConfig=guarded(CANARY, 60),
         )
+    with pytest.raises(ClientError, match="Alarms that do not exist: nobody"):
+        client.update_endpoint(
+            EndpointName=pair,
+            EndpointConfigName="second",
+            DeploymentConfig=guarded({"Type": "ALL_AT_ONCE"}, 60, "nobody"),
+        )
     for retain, count in ((True, 1), (False, 2)):
         other = "second" if retain else "first"
         client.update_endpoint(

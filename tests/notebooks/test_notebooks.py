@@ -13,6 +13,7 @@ import pytest
 
 import containers
 import deserializers
+from clouds import watched
 from notebooks import (
     BUCKET,
     NOTEBOOKS,
@@ -26,7 +27,6 @@ from notebooks import (
     policy,
 )
 from project import TOP
-from sagemaker_platform import sagemaker
 
 PRETRAINED = "bring_your_pretrained_model"
 ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
@@ -64,7 +64,7 @@ def test_pretrained_model_answers_as_its_file(pretrained_image, tmp_path):
 @pytest.mark.docker
 def test_pretrained_notebook_in_the_cloud(pretrained_image, tmp_path):
     """With the cloud's parameters both ways make the right calls and the same answers."""
-    with sagemaker(tmp_path / "platform", {URI: pretrained_image}, BUCKET) as platform:
+    with watched(tmp_path / "platform", {URI: pretrained_image}, BUCKET) as platform:
         run = execute_in_the_cloud(PRETRAINED, tmp_path, platform)
         assert len(run.values["predicted"]) == 24
         assert run.values["predicted"] == run.values["fitted"]

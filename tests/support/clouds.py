@@ -3,17 +3,24 @@ The local cloud for tests: clients, archives, and models that are endpoints a mo
 """
 
 import io
+import json
 import tarfile
 import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from local_cloud.server import LocalCloud
+from local_cloud.journal import Call
+from local_cloud.server import REGION, LocalCloud, local_cloud
 
 BUCKET = "rehearsal"
 ROLE = "arn:aws:iam::123456789012:role/execution"
 PATIENCE_S = 60.0
+OWN_KEY = "test"
 
 
 class Rehearsal:
@@ -33,13 +40,21 @@ class Rehearsal:
         if service not in self._clients:
             self._clients[service] = boto3.client(
                 service,
-                region_name="eu-west-1",
+                region_name=REGION,
                 endpoint_url=self.url,
-                aws_access_key_id="test",
-                aws_secret_access_key="test",
+                aws_access_key_id=OWN_KEY,
+                aws_secret_access_key=OWN_KEY,
                 config=Config(retries={"total_max_attempts": 1}, parameter_validation=False),
             )
         return self._clients[service]
+
+    def bucket(self, name: str = BUCKET) -> None:
+        """
+        Create a bucket, unless another cloud of this process has it.
+        """
+        s3 = self.client("s3")
+        with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+            s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
 
     def archive(self, key: str, **files: str) -> str:
         """
@@ -62,11 +77,11 @@ class Rehearsal:
         body: bytes = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         return body
 
-    def keys(self, prefix: str) -> list[str]:
+    def keys(self, prefix: str, bucket: str = BUCKET) -> list[str]:
         """
         Return the keys below a prefix.
         """
-        listed = self.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=prefix)
+        listed = self.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)
         return [each["Key"] for each in listed.get("Contents", [])]
 
     def model(self, name: str, image: str, **environment: str) -> str:
@@ -123,6 +138,15 @@ class Rehearsal:
             time.sleep(0.05)
         return seen
 
+    def admin(self, method: str, route: str, **content: Any) -> Any:
+        """
+        Return what the cloud answers about itself.
+        """
+        request = urllib.request.Request(f"{self.url}/_local_cloud/{route}", method=method)
+        request.data = json.dumps(content).encode() if content else None
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
     def ask(self, endpoint: str, body: bytes = b"1", **more: Any) -> bytes:
         """
         Return what an endpoint answers.
@@ -142,6 +166,52 @@ class Rehearsal:
             lambda: [each["EndpointName"] for each in self.client().list_endpoints()["Endpoints"]],
             lambda names: endpoint not in names,
         )
+
+
+class Watched(Rehearsal):
+    """
+    A cloud in which somebody else works, whose calls are looked at; the tests' own do not count.
+    """
+
+    @property
+    def journal(self) -> list[Call]:
+        """
+        The calls of others.
+        """
+        return [call for call in self.started.cloud.journal.calls() if call.access_key != OWN_KEY]
+
+    @property
+    def calls(self) -> list[tuple[str, dict[str, Any]]]:
+        """
+        SageMaker's calls that succeeded, each with what was asked.
+        """
+        return [
+            (call.action, call.asked)
+            for call in self.journal
+            if call.service == "sagemaker" and call.status == 200
+        ]
+
+    @property
+    def permissions(self) -> set[tuple[str, str]]:
+        """
+        IAM's actions and resources of whatever was asked.
+        """
+        return {tuple(each) for call in self.journal for each in call.permissions}
+
+
+@contextmanager
+def watched(
+    folder: Path, images: dict[str, str], bucket: str, **settings: Any
+) -> Iterator[Watched]:
+    """
+    Run a cloud with an empty bucket; ``images`` maps addresses to images of this machine.
+    """
+    with local_cloud(folder, **settings) as started:
+        for uri, image in images.items():
+            started.cloud.engine.register(uri, image)
+        cloud = Watched(started)
+        cloud.bucket(bucket)
+        yield cloud
 
 
 def instances(**variant: Any) -> dict[str, Any]:

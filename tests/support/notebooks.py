@@ -17,10 +17,10 @@ from typing import Any
 
 import aws
 import containers
+from clouds import Watched
 from containers import docker
 from harness import free_port
 from project import TOP
-from sagemaker_platform import SageMaker
 
 NOTEBOOKS = TOP / "notebooks"
 BUCKET = "notebooks-of-a-test"
@@ -213,7 +213,7 @@ def the(path: Path, name: str) -> Path:
     return found
 
 
-def execute_in_the_cloud(name: str, folder: Path, platform: SageMaker, **parameters: object) -> Run:
+def execute_in_the_cloud(name: str, folder: Path, platform: Watched, **parameters: object) -> Run:
     """
     Execute a notebook against the platform; hold it to what its calls may be, and to deleting all.
     """
@@ -236,19 +236,19 @@ def execute_in_the_cloud(name: str, folder: Path, platform: SageMaker, **paramet
         bucket=BUCKET,
         **parameters,
     )
-    assert platform.keys(BUCKET) == []
+    assert platform.keys("", BUCKET) == []
     client = platform.client("sagemaker")
     assert client.list_models()["Models"] == []
     assert client.list_endpoint_configs()["EndpointConfigs"] == []
-    assert client.list_endpoints()["Endpoints"] == []
-    assert not platform.endpoints
+    # Deleting takes a moment: the containers are given time for their last answers.
+    platform.until(client.list_endpoints, lambda listed: listed["Endpoints"] == [])
     for action, asked in platform.calls:
         if action in ("CreateTrainingJob", "CreateModel"):
             assert asked.get("RoleArn", asked.get("ExecutionRoleArn")) == ROLE
     return run
 
 
-def asked(platform: SageMaker, action: str) -> dict[str, Any]:
+def asked(platform: Watched, action: str) -> dict[str, Any]:
     """
     Return the arguments of the one call of an action.
     """
@@ -273,7 +273,7 @@ def policy(name: str) -> list[dict[str, Any]]:
     return statements
 
 
-def assert_permitted(platform: SageMaker) -> None:
+def assert_permitted(platform: Watched) -> None:
     """
     Hold what a notebook asked of AWS to the policy of the person who runs it.
     """

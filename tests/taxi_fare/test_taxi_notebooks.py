@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import deserializers
+from clouds import watched
 from notebooks import (
     BUCKET,
     URI,
@@ -25,7 +26,6 @@ from notebooks import (
     source,
     the,
 )
-from sagemaker_platform import sagemaker
 from sagemaker_runtime.training import metric_lines
 from taxi_fare.metrics import METRICS
 
@@ -122,7 +122,7 @@ def test_both_sdks_train_the_same_model(local_runs):
 @pytest.mark.parametrize("name", TAXI)
 def test_taxi_notebook_in_the_cloud(local_runs, image, tmp_path, name):
     """With the cloud's parameters the calls are right and the answers those of local mode."""
-    with sagemaker(tmp_path / "platform", {URI: image}, BUCKET) as platform:
+    with watched(tmp_path / "platform", {URI: image}, BUCKET) as platform:
         run = execute_in_the_cloud(name, tmp_path, platform, rounds=ROUNDS)
         assert run.values["predicted"] == local_runs[name].values["predicted"]
         assert run.values["batch"] == run.values["predicted"]
