@@ -2,15 +2,18 @@
 
 import socket
 import threading
+from time import monotonic
 
 import numpy as np
 import pytest
 
-from sagemaker_runtime.errors import AlgorithmError, SettingError
+from sagemaker_runtime.errors import AlgorithmError, HostLost, SettingError
 from sagemaker_runtime.training import cluster_messages as messages
 from sagemaker_runtime.training.cluster import Cluster
+from sagemaker_runtime.training.cluster_link import Link
 from sagemaker_runtime.training.cluster_meeting import Place
 from sagemaker_runtime.training.cluster_messages import HEAD, Foreign, Kind, Message
+from sagemaker_runtime.training.cluster_watch import Times, Watch, words
 from sagemaker_runtime.training.resource_config import Resources
 
 
@@ -78,6 +81,41 @@ def test_what_is_no_message_is_foreign(ends, said):
     ends[0].sendall(said)
     with pytest.raises(Foreign):
         messages.receive(ends[1], 100)
+
+
+def test_last_words_count_more_than_a_closed_connection(monkeypatch):
+    """A host to which nothing can be sent may have said which one was lost before it went."""
+    failed, receive, send = threading.Event(), messages.receive, messages.send
+
+    def late(*arguments):
+        failed.wait(10)
+        return receive(*arguments)
+
+    def noticed(*arguments):
+        try:
+            send(*arguments)
+        except OSError:
+            failed.set()
+            raise
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname())
+        far, _ = server.accept()
+    send(far, Message(Kind.LOST, body=words("algo-3", "hangs")))
+    far.close()
+    monkeypatch.setattr(messages, "receive", late)
+    monkeypatch.setattr(messages, "send", noticed)
+    watch = Watch(lambda error: None, [], Times())
+    link = Link(near, "algo-1", watch, 100)
+
+    def send_on():  # the first messages may leave before the end is noticed
+        for number in range(100):
+            link.send(Message(Kind.BARRIER, number))
+
+    with pytest.raises(HostLost, match="the host algo-3 hangs"):
+        send_on()
+    link.hang_up()
+    link.close(monotonic() + 5)
 
 
 @pytest.mark.parametrize("body", [b"", b"\0" * 15, messages.joined([b"a"]) * 2])

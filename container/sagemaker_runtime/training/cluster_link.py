@@ -48,7 +48,7 @@ class Link:
             with self._sending:
                 messages.send(self._connection, message)
         except OSError as error:
-            self._lose(error)
+            self._lose_unless_told(error)
             self._watch.check()
             raise
 
@@ -133,11 +133,19 @@ class Link:
                 with self._sending:
                     messages.send(self._connection, Message(Kind.LOST, body=self._last_words))
         except OSError as error:
-            self._lose(error)
+            self._lose_unless_told(error)
 
     def _send_beat(self) -> None:
         with self._sending:
             messages.send(self._connection, Message(Kind.BEAT, int(bool(self._watch.stops))))
+
+    def _lose_unless_told(self, error: OSError) -> None:
+        """
+        Report the host when nothing can be sent to it, unless the reader finds its last words: it
+        may have ended for another host's sake.
+        """
+        if isinstance(error, TimeoutError) or not self._watch.wait(self._watch.times.farewell):
+            self._lose(error)
 
     def _lose(self, error: Exception) -> None:
         if self._is_closing:
