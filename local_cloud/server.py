@@ -45,8 +45,8 @@ class LocalCloud:
     Answers at ``url`` from its making until stop(), which removes all that it started.
 
     ``folder`` is new or empty; ``clock`` is how many times as short as AWS's its waits are. moto's
-    records belong to the process: several clouds in one share buckets, and the last one that stops
-    forgets them.
+    records belong to the process: several clouds in one share buckets, and the first one that starts
+    and the last one that stops forget them.
     """
 
     _running = 0
@@ -114,6 +114,8 @@ class LocalCloud:
         }
 
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        if LocalCloud._running == 1:
+            self._forget()
         for loop in (
             alarms.look_forever,
             scaler.look_forever,
