@@ -45,8 +45,8 @@ class LocalCloud:
     Answers at ``url`` from its making until stop(), which removes all that it started.
 
     ``folder`` is new or empty; ``clock`` is how many times as short as AWS's its waits are. moto's
-    records belong to the process: several clouds in one share buckets. The first one that starts and
-    the last one that stops forget them.
+    records belong to the process: several clouds in one share buckets. The first that starts and
+    the last that stops forget them.
     """
 
     _running = 0
