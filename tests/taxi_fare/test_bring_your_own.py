@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -54,9 +55,19 @@ def assert_green(folder: Path, *arguments: str, **environ: str) -> None:
     Run the tests of a clone.
     """
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    done = subprocess.run(
-        command, cwd=folder, env=os.environ | environ, capture_output=True, text=True, check=False
-    )
+    # Each start of pytest closes its common folder to others, such as the ordinary users of a test
+    # that runs meanwhile: these have their own.
+    with tempfile.TemporaryDirectory() as root:
+        Path(root).chmod(0o711)
+        environ |= {"PYTEST_DEBUG_TEMPROOT": root}
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=os.environ | environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
 
 
