@@ -64,8 +64,8 @@ running() {
 # Remove the containers and networks of a cloud that was killed.
 sweep() {
   local label found
-  [ -s "$folder/work/identity" ] || return 0
-  label="label=local_cloud=$(cat "$folder/work/identity")"
+  [ -s "$folder/state/identity" ] || return 0
+  label="label=local_cloud=$(cat "$folder/state/identity")"
   docker ps --all --quiet --filter "$label" | while read -r found; do
     docker rm --force --volumes "$found" >/dev/null
   done
@@ -119,13 +119,13 @@ sudo systemctl start docker. What 'docker info' says: $(docker info 2>&1 | tail 
   ensure_environment requirements-cloud.txt >&2
 
   sweep
-  rm -rf "$folder/work" "$folder/log" "$folder/exports"
+  rm -rf "$folder/state" "$folder/log" "$folder/exports"
   (
     cd "$top"
     exec env -u PYTHONPATH -u AWS_ENDPOINT_URL AWS_EC2_METADATA_DISABLED=true \
       NO_PROXY="$direct" no_proxy="$direct" \
       "$venv/bin/python" -m local_cloud --background --port "$port" --clock "$clock" \
-      --region "$region" --folder "$folder/work"
+      --region "$region" --folder "$folder/state"
   ) >"$folder/log" 2>&1 </dev/null &
   echo $! >"$folder/pid"
   until grep -q '^http' "$folder/log"; do
@@ -168,7 +168,7 @@ case "$command" in
       echo "no cloud runs" >&2
     fi
     sweep
-    rm -rf "$folder/pid" "$folder/exports" "$folder/work"
+    rm -rf "$folder/pid" "$folder/exports" "$folder/state"
     ;;
   *) fail "expected start, push, status or stop, got '$command'; see --help" 64 ;;
 esac

@@ -41,7 +41,7 @@ def test_the_cloud_starts_is_used_and_stops(image, tmp_path):
     try:
         assert f"export AWS_ENDPOINT_URL=http://127.0.0.1:{port}" in started.stdout
         assert run(folder, "start").stdout == started.stdout
-        assert (folder / "local_cloud/.run/work/identity").read_text()
+        assert (folder / "local_cloud/.run/state/identity").read_text()
         pushed = run(folder, "push", image, "team/mine:v1")
         assert pushed.returncode == 0, pushed.stderr
         uri = pushed.stdout.strip()
@@ -106,10 +106,10 @@ def test_the_number_of_another_program_is_left_alone(tmp_path):
 def test_what_a_killed_cloud_has_left_is_removed(image, tmp_path):
     """Its containers and networks, by the identity that it noted, and no others."""
     folder = clone(tmp_path / "clone")
-    work = tmp_path / "run/work"
-    work.mkdir(parents=True)
+    state = tmp_path / "run/state"
+    state.mkdir(parents=True)
     identity = uuid.uuid4().hex[:12]
-    (work / "identity").write_text(identity)
+    (state / "identity").write_text(identity)
     label = f"local_cloud={identity}"
     docker("create", "--label", label, image, "serve")
     docker("network", "create", "--label", label, f"left-{identity}")
@@ -117,4 +117,4 @@ def test_what_a_killed_cloud_has_left_is_removed(image, tmp_path):
     assert stopped.returncode == 0, stopped.stderr
     assert docker("ps", "--all", "--quiet", "--filter", f"label={label}") == ""
     assert docker("network", "ls", "--quiet", "--filter", f"label={label}") == ""
-    assert not work.exists()
+    assert not state.exists()
