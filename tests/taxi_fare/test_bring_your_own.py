@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -72,13 +73,16 @@ def assert_green(folder: Path, *arguments: str, **environ: str) -> None:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project() -> Iterator[Path]:
     """A clone that uses the packages which run this test."""
-    folder = clone(tmp_path / "project")
-    (folder / ".venv").symlink_to(Path(sys.prefix))
-    (folder / ".git/info/exclude").write_text(".venv\n", encoding="utf-8")
-    open_parents(folder)  # some tests run the scripts as an ordinary user
-    return folder
+    # Not below tmp_path: some tests run the scripts as an ordinary user, and whichever pytest
+    # starts meanwhile closes the folder above all tmp_paths.
+    with tempfile.TemporaryDirectory() as root:
+        folder = clone(Path(root) / "project")
+        (folder / ".venv").symlink_to(Path(sys.prefix))
+        (folder / ".git/info/exclude").write_text(".venv\n", encoding="utf-8")
+        open_parents(folder)
+        yield folder
 
 
 @pytest.fixture
