@@ -26,15 +26,7 @@ from deploy.training import attempt
 @click.option("--whole-files", is_flag=True, help="Do not split files at their lines.")
 @click.option("--into", type=click.Path(path_type=Path), help="Put all answers into one file here.")
 def batch(
-    session: Session,
-    place: str,
-    model: str,
-    image: str,
-    media_type: str,
-    accept: str,
-    join: bool,
-    whole_files: bool,
-    into: Path | None,
+    session: Session, place: str, model: str, image: str, into: Path | None, **how: Any
 ) -> None:
     """
     Answer all files of a folder here or in S3.
@@ -47,7 +39,7 @@ def batch(
     ./deploy.sh batch s3://bucket/questions/
     ./deploy.sh batch questions/ --join --into answers.csv
     """
-    if join and whole_files:
+    if how["join"] and how["whole_files"]:
         raise UsageError("--join works line by line; leave --whole-files out")
     if into and not into.absolute().parent.is_dir():
         raise UsageError(f"--into {into}: there is no folder {into.parent}; make it first")
@@ -68,11 +60,11 @@ def batch(
         place = storage.upload_data(session, Path(place), "batch-input")
     given = {each["Key"]: each for each in storage.objects(session, place)}
     if given and all(name.startswith(storage.split(place)[1] + "/") for name in given):
-        place += "/"  # a folder, whose answers lie where those of the folder with a slash do
+        place += "/"  # a folder: its answers lie where those of the folder with a slash do
     if not given and not session.dry_run:
         raise UsageError(f"nothing lies at {place}; upload files, or correct the address")
-    media_type = media_type or content_type(example or next(iter(given), place))
-    request = _request(session, wanted.name, place, media_type, accept, join, whole_files)
+    how["media_type"] = how["media_type"] or content_type(example or next(iter(given), place))
+    request = _request(session, wanted.name, place, **how)
     base = named(f"{session.settings.application}-batch", request)
     output = f"{home(session)}/batch/{base}/"
     request["TransformOutput"]["S3OutputPath"] = output
@@ -94,12 +86,12 @@ def batch(
             create(session, "transform_job", name, request)
         result = {"transform_job": name, **result}
         if session.wait and not session.dry_run:
-            waiting.job(
-                session,
-                "transform_job",
-                name,
-                lambda: f"{_count(session, place, output, given)} of {len(given)} files",
-            )
+
+            def progress() -> str:
+                found = _answers(session, place, output, given).values()
+                return f"{sum(map(bool, found))} of {len(given)} files"
+
+            waiting.job(session, "transform_job", name, progress)
     if into and session.wait and not session.dry_run:
         _join(session, list(_answers(session, place, output, given).values()), into)
         result["joined"] = str(into)
@@ -154,7 +146,7 @@ def _answers(
     """
     bucket, folder = storage.split(output)
     top = storage.split(place)[1]
-    top = top if top.endswith("/") or not top else f"{top.rpartition('/')[0]}/".lstrip("/")
+    top = top[: top.rfind("/") + 1]
     there = {each["Key"]: each["LastModified"] for each in storage.objects(session, output)}
     found: dict[str, str | None] = {}
     for name, each in given.items():
@@ -164,10 +156,6 @@ def _answers(
     return found
 
 
-def _count(session: Session, place: str, output: str, given: dict[str, dict[str, Any]]) -> int:
-    return sum(answer is not None for answer in _answers(session, place, output, given).values())
-
-
 def _only(
     session: Session, request: dict[str, Any], place: str, manifest: str, names: list[str]
 ) -> None:
@@ -175,7 +163,7 @@ def _only(
     Let a request take some files of its folder only.
     """
     bucket, folder = storage.split(place)
-    folder = folder if folder.endswith("/") else f"{folder.rpartition('/')[0]}/".lstrip("/")
+    folder = folder[: folder.rfind("/") + 1]
     listed = [{"prefix": f"s3://{bucket}/{folder}"}, *(each.removeprefix(folder) for each in names)]
     storage.write(session, manifest, json.dumps(listed).encode())
     source = {"S3DataType": "ManifestFile", "S3Uri": manifest}

@@ -1,5 +1,6 @@
 """
-What is looked at before the first call that changes something.
+What is looked at before the first call that changes something, and by doctor: each finding is a
+state and what is to be said.
 """
 
 import re
@@ -12,70 +13,82 @@ from deploy import storage
 from deploy.errors import UsageError
 from deploy.session import Session, client, role, say
 
-UNKNOWN = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "404", "501")
+OK, BAD, UNKNOWN = "ok", "problem", "cannot know"
+Finding = tuple[str, str]
 # Their disks are on the machine itself and encrypted by it; SageMaker refuses a key for them.
 OWN_DISKS = re.compile(r"ml\.([a-z]+\d+[a-z]*d[a-z]*|g[5-9]|g6e|p[45][a-z]*|trn\d\w*)\.")
 
 
-def trusts_sagemaker(session: Session, arn: str) -> bool | None:
+def denied(error: ClientError) -> bool:
     """
-    Tell whether SageMaker may take a role on, None where that cannot be known.
+    Tell whether the caller may not look, or the service cannot be asked.
+    """
+    code = error.response["Error"]["Code"]
+    return code.startswith("AccessDenied") or code in ("UnauthorizedOperation", "404", "501")
 
-    Raises UsageError when there is no such role.
+
+def _require(finding: Finding) -> None:
+    if finding[0] == BAD:
+        raise UsageError(finding[1])
+
+
+def trust(session: Session) -> Finding:
     """
-    iam = client(session, "iam")
+    Find out whether SageMaker may take the role on.
+    """
+    arn, iam = role(session), client(session, "iam")
     try:
         found = iam.get_role(RoleName=arn.rpartition("/")[2])["Role"]
     except iam.exceptions.NoSuchEntityException:
-        raise UsageError(f"there is no role {arn}; correct role in deploy.toml") from None
+        return BAD, f"there is no role {arn}; correct role in deploy.toml"
     except ClientError as error:
-        if error.response["Error"]["Code"] in UNKNOWN:
-            return None
-        raise
-    policy = found["AssumeRolePolicyDocument"]
-    text = policy if isinstance(policy, str) else str(policy)
-    return "sagemaker.amazonaws.com" in urllib.parse.unquote(text)
+        if not denied(error):
+            raise
+        return UNKNOWN, f"you may not look at {arn}: iam:GetRole"
+    if "sagemaker.amazonaws.com" in urllib.parse.unquote(str(found["AssumeRolePolicyDocument"])):
+        return OK, f"{arn} trusts SageMaker"
+    return BAD, (
+        f"{arn} does not trust SageMaker; add to its trust policy the principal "
+        '{"Service": "sagemaker.amazonaws.com"} with the action sts:AssumeRole'
+    )
 
 
 def check_role(session: Session) -> None:
     """
     Raise UsageError for a role that SageMaker cannot take on.
     """
-    if trusts_sagemaker(session, role(session)) is False:
-        raise UsageError(
-            f"{role(session)} does not trust SageMaker; add to its trust policy the principal "
-            '{"Service": "sagemaker.amazonaws.com"} with the action sts:AssumeRole'
-        )
+    _require(trust(session))
 
 
-def quota(session: Session, instance_type: str, usage: str) -> float | None:
+def quota(session: Session, instance_type: str, count: int, usage: str) -> Finding:
     """
-    Return how many instances the account may have, None where that cannot be known.
+    Find out whether the account may have that many instances.
 
     ``usage`` is endpoint, training job or transform job.
     """
-    wanted = f"{instance_type} for {usage} usage"
+    wanted, allowed = f"{instance_type} for {usage} usage", None
     quotas = client(session, "service-quotas")
     try:
         for page in quotas.get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker"):
             for each in page["Quotas"]:
-                if each["QuotaName"] == wanted:
-                    return float(each["Value"])
+                allowed = each["Value"] if each["QuotaName"] == wanted else allowed
     except (ClientError, ValueError):
-        return None
-    return None
+        pass
+    if allowed is None:
+        return UNKNOWN, f"{wanted}: {count} wanted"
+    if allowed >= count:
+        return OK, f"{wanted}: {count} wanted, {allowed:g} allowed"
+    return BAD, (
+        f"{count} {instance_type} are wanted, the account's quota is {allowed:g}; choose "
+        f"another type, or ask for more in Service Quotas: {wanted}"
+    )
 
 
 def check_quota(session: Session, instance_type: str, count: int, usage: str) -> None:
     """
     Raise UsageError when the account may not have that many instances.
     """
-    allowed = quota(session, instance_type, usage)
-    if allowed is not None and allowed < count:
-        raise UsageError(
-            f"{count} {instance_type} are wanted, the account's quota is {allowed:g}; choose "
-            f"another type, or ask for more in Service Quotas: {instance_type} for {usage} usage"
-        )
+    _require(quota(session, instance_type, count, usage))
 
 
 def check_archive(session: Session, address: str) -> None:

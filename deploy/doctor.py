@@ -4,18 +4,17 @@ Looks for what would make a deployment fail: a finding for each part, with its r
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from deploy import checks, images, operations, owned
+from deploy.checks import BAD, OK, UNKNOWN, Finding
 from deploy.errors import DeployError, Failed
 from deploy.options import command
 from deploy.session import Session, bucket, client, finish, home, role
-
-OK, BAD, UNKNOWN = "ok", "problem", "cannot know"
 
 
 @command(changes=False)
@@ -26,24 +25,16 @@ def doctor(session: Session) -> None:
     \b
     ./deploy.sh doctor
     """
-    checked: list[tuple[str, Callable[[Session], Iterator[tuple[str, str]]]]] = [
-        ("credentials", _credentials),
-        ("role", _role),
-        ("image", _image),
-        ("bucket", _bucket),
-        ("quota", _quota),
-        ("operations", _operations),
-        ("docker", _docker),
-    ]
     findings = []
-    for what, look in checked:
+    for look in (_credentials, _role, _image, _bucket, _quota, _operations, _docker):
+        what = look.__name__.strip("_")
         try:
             findings += [(what, *each) for each in look(session)]
         except DeployError as error:
             findings.append((what, BAD, error.message))
         except (ClientError, BotoCoreError, ResponseParserError) as error:
-            denied = "AccessDenied" in str(error) or "not authorized" in str(error)
-            findings.append((what, UNKNOWN if denied else BAD, str(error)))
+            known = not (isinstance(error, ClientError) and checks.denied(error))
+            findings.append((what, BAD if known else UNKNOWN, str(error)))
     if session.as_json:
         rows = [dict(zip(("what", "finding", "about"), each, strict=True)) for each in findings]
         finish(session, {"findings": rows})
@@ -54,30 +45,22 @@ def doctor(session: Session) -> None:
         raise Failed(f"{bad} of {len(findings)} findings are problems, see above")
 
 
-def _credentials(session: Session) -> Iterator[tuple[str, str]]:
+def _credentials(session: Session) -> Iterator[Finding]:
     who = client(session, "sts").get_caller_identity()
     yield OK, f"{who['Arn']} in {session.boto.region_name}"
 
 
-def _role(session: Session) -> Iterator[tuple[str, str]]:
-    checks.check_role(session)
-    if checks.trusts_sagemaker(session, role(session)) is None:
-        yield UNKNOWN, f"you may not look at {role(session)}: iam:GetRole"
+def _role(session: Session) -> Iterator[Finding]:
+    yield (trust := checks.trust(session))
+    if trust[0] != OK:
         return
-    yield OK, f"{role(session)} trusts SageMaker"
-    place = f"arn:aws:s3:::{bucket(session)}"
-    needed = {
-        f"{place}/{session.settings.application}/x": ["s3:GetObject", "s3:PutObject"],
-        place: ["s3:ListBucket"],
-        "*": [
-            "ecr:GetAuthorizationToken",
-            "logs:CreateLogStream",
-            "logs:PutLogEvents",
-            "cloudwatch:PutMetricData",
-        ],
-    }
-    lacking = []
-    for resource, actions in needed.items():
+    place, lacking = f"arn:aws:s3:::{bucket(session)}", []
+    for resource, actions in (
+        (f"{place}/{session.settings.application}/x", ["s3:GetObject", "s3:PutObject"]),
+        (place, ["s3:ListBucket"]),
+        ("*", ["ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"]),
+        ("*", ["logs:CreateLogStream", "logs:PutLogEvents"]),
+    ):
         try:
             answer = client(session, "iam").simulate_principal_policy(
                 PolicySourceArn=role(session), ActionNames=actions, ResourceArns=[resource]
@@ -93,67 +76,46 @@ def _role(session: Session) -> Iterator[tuple[str, str]]:
     yield (BAD, f"grant the role {', '.join(lacking)}") if lacking else (OK, "it may do its work")
 
 
-def _image(session: Session) -> Iterator[tuple[str, str]]:
+def _image(session: Session) -> Iterator[Finding]:
     found = images.find(session)
     images.check(found, session.settings.realtime.instance_type)
     yield OK, f"{found.uri}, {found.architecture or 'processor unknown'}"
 
 
-def _bucket(session: Session) -> Iterator[tuple[str, str]]:
+def _bucket(session: Session) -> Iterator[Finding]:
     name = bucket(session)
     try:
         client(session, "s3").head_bucket(Bucket=name)
     except ClientError as error:
         if error.response["Error"]["Code"] in ("404", "NoSuchBucket"):
             yield BAD, f"there is no bucket {name}; make it: aws s3 mb s3://{name}"
-            return
-        yield UNKNOWN, f"you may not look into {name}: s3:ListBucket"
+        else:
+            yield UNKNOWN, f"you may not look into {name}: s3:ListBucket"
         return
     yield OK, home(session)
 
 
-def _quota(session: Session) -> Iterator[tuple[str, str]]:
-    settings = session.settings
-    wanted = [
-        # While an update runs, the new instances stand beside the old ones.
-        (settings.realtime.instance_type, 2 * settings.realtime.instance_count, "endpoint"),
-        (settings.training.instance_type, settings.training.instance_count, "training job"),
-        (settings.batch.instance_type, settings.batch.instance_count, "transform job"),
-    ]
-    for instance_type, count, usage in wanted:
-        allowed = checks.quota(session, instance_type, usage)
-        about = f"{instance_type} for {usage} usage: {count} wanted"
-        if allowed is None:
-            yield UNKNOWN, about
-        elif allowed < count:
-            yield BAD, f"{about}, {allowed:g} allowed; ask for more in Service Quotas"
-        else:
-            yield OK, f"{about}, {allowed:g} allowed"
+def _quota(session: Session) -> Iterator[Finding]:
+    hosting, jobs = session.settings.realtime, session.settings
+    # While an update runs, the new instances stand beside the old ones.
+    yield checks.quota(session, hosting.instance_type, 2 * hosting.instance_count, "endpoint")
+    for each, usage in ((jobs.training, "training job"), (jobs.batch, "transform job")):
+        yield checks.quota(session, each.instance_type, each.instance_count, usage)
 
 
-def _operations(session: Session) -> Iterator[tuple[str, str]]:
-    open_ = [
-        record
-        for each in owned.find(session)
-        if each.kind == "endpoint" and (record := operations.interrupted(session, each.name))
-    ]
-    for record in open_:
-        yield BAD, f"{record['endpoint']}: {record['step']}; finish it: {record['finish']}"
-    if not open_:
+def _operations(session: Session) -> Iterator[Finding]:
+    names = [each.name for each in owned.find(session) if each.kind == "endpoint"]
+    records = [each for name in names if (each := operations.interrupted(session, name))]
+    for each in records:
+        yield BAD, f"{each['endpoint']}: {each['step']}; finish it: {each['finish']}"
+    if not records:
         yield OK, "none is interrupted"
 
 
-def _docker(session: Session) -> Iterator[tuple[str, str]]:
+def _docker(session: Session) -> Iterator[Finding]:
     program = shutil.which("docker")
-    if not program:
-        yield UNKNOWN, "docker is not installed; it is needed to build images and for --local"
-        return
-    done = subprocess.run([program, "version"], capture_output=True, text=True)  # noqa: S603
-    yield (
-        (OK, "an engine answers")
-        if done.returncode == 0
-        else (
-            UNKNOWN,
-            "no engine answers; it is needed to build images and for --local",
-        )
-    )
+    # The program is the one on the caller's PATH.
+    if program and not subprocess.run([program, "version"], capture_output=True).returncode:  # noqa: S603
+        yield OK, "an engine answers"
+    else:
+        yield UNKNOWN, "no Docker engine answers; it is needed to build images and for --local"

@@ -47,14 +47,10 @@ def find(session: Session, name: str = "") -> Image:
     if not match:
         raise UsageError(f"the image is '{name}'; expected a repository in ECR such as my-model:v1")
     ecr, repository = client(session, "ecr"), match["repository"]
-    where = {"repositoryName": repository}
-    if match["account"]:
-        where["registryId"] = match["account"]
+    account = {"registryId": match["account"]} if match["account"] else {}
+    where = {"repositoryName": repository, **account}
     try:
-        uri = ecr.describe_repositories(
-            repositoryNames=[repository],
-            **({"registryId": match["account"]} if match["account"] else {}),
-        )["repositories"][0]["repositoryUri"]
+        listed = ecr.describe_repositories(repositoryNames=[repository], **account)["repositories"]
         if match["digest"]:
             wanted = [{"imageDigest": match["digest"]}]
         elif match["tag"]:
@@ -79,7 +75,11 @@ def find(session: Session, name: str = "") -> Image:
     digest = found[0]["imageId"]["imageDigest"]
     manifest = json.loads(found[0]["imageManifest"])
     media_type = found[0].get("imageManifestMediaType") or manifest.get("mediaType", DOCKER_V2)
-    return Image(f"{uri}@{digest}", media_type, _architecture(session, where, manifest))
+    return Image(
+        f"{listed[0]['repositoryUri']}@{digest}",
+        media_type,
+        _architecture(session, where, manifest),
+    )
 
 
 def _push(repository: str) -> str:

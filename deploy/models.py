@@ -9,7 +9,7 @@ from typing import Any
 
 from deploy import checks, images, storage
 from deploy.errors import UsageError
-from deploy.session import Session, client, describe, isolation, named, role, vpc
+from deploy.session import Session, client, describe, named, network, role
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,7 @@ def wanted(session: Session, given: str, image: str) -> Model:
 
     Raises UsageError for what is not there.
     """
-    request: dict[str, Any] = {"ExecutionRoleArn": role(session), **isolation(session)}
-    request |= vpc(session)
+    request: dict[str, Any] = {"ExecutionRoleArn": role(session), **network(session)}
     environment = session.settings.environment
     part: dict[str, Any] = {"Environment": environment} if environment else {}
     base = session.settings.application

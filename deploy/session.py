@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,8 +77,23 @@ def finish(session: Session, result: dict[str, Any]) -> None:
     elif session.as_json:
         click.echo(json.dumps(result, indent=2, default=str))
     else:
-        for name, value in result.items():
-            click.echo(f"{name.replace('_', ' ')}: {value}")
+        for line in _lines(result):
+            click.echo(line)
+
+
+def _lines(result: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """
+    Yield a result's lines for people; what is empty is left out.
+    """
+    for name, value in result.items():
+        label = f"{indent}{name.replace('_', ' ')}:"
+        if isinstance(value, dict | list) and value:
+            yield label
+            for each in value if isinstance(value, list) else [value]:
+                nested = isinstance(each, dict)
+                yield from _lines(each, f"{indent}  ") if nested else [f"{indent}  {each}"]
+        elif value not in (None, "", [], {}):
+            yield f"{label} {value}"
 
 
 def plan(session: Session, command: str, request: dict[str, Any] | None = None) -> None:
@@ -191,23 +207,18 @@ def role(session: Session) -> str:
     return session.settings.role
 
 
-def vpc(session: Session) -> dict[str, Any]:
+def network(session: Session) -> dict[str, Any]:
     """
-    Return the VPC's part of a request, empty without one.
+    Return the part of a model's or training job's request that names VPC and isolation.
     """
-    network = session.settings.network
-    if not network.subnets and not network.security_groups:
-        return {}
-    if not network.subnets or not network.security_groups:
+    chosen = session.settings.network
+    request: dict[str, Any] = {"EnableNetworkIsolation": True} if chosen.isolation else {}
+    if bool(chosen.subnets) != bool(chosen.security_groups):
         raise UsageError("network.subnets and network.security_groups belong together: set both")
-    return {"VpcConfig": {"Subnets": network.subnets, "SecurityGroupIds": network.security_groups}}
-
-
-def isolation(session: Session) -> dict[str, Any]:
-    """
-    Return the isolation's part of a request.
-    """
-    return {"EnableNetworkIsolation": True} if session.settings.network.isolation else {}
+    if chosen.subnets:
+        vpc = {"Subnets": chosen.subnets, "SecurityGroupIds": chosen.security_groups}
+        request["VpcConfig"] = vpc
+    return request
 
 
 def key(session: Session, which: str, parameter: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import click
 from deploy import endpoints, operations, owned
 from deploy.errors import UsageError
 from deploy.options import command
-from deploy.session import KIND_TAG, Session, client, describe, finish
+from deploy.session import KIND_TAG, Session, client, describe, finish, say
 
 DAY_S = 86_400
 SWITCHES = ("KmsKeyId", "DataCaptureConfig.EnableCapture")
@@ -42,10 +42,9 @@ def status(session: Session, name: str | None) -> None:
         elif each.kind.endswith("_job") and (found := describe(session, each.kind, each.name)):
             state = found.get("TrainingJobStatus") or found.get("TransformJobStatus")
             report["jobs"].append({"job": each.name, "state": state})
-    if session.as_json:
-        finish(session, report)
-    else:
-        _show(report, session.settings.application)
+    if not any(report.values()):
+        say(f"nothing carries the tag of {session.settings.application}: ./deploy.sh train begins")
+    finish(session, report)
 
 
 def endpoint(session: Session, thing: owned.Owned, found: dict[str, Any]) -> dict[str, Any]:
@@ -141,28 +140,3 @@ def _flat(value: Any, path: str) -> dict[str, Any]:
         here = f"{path}.{name}".lstrip(".")
         made |= _flat(part, here) if isinstance(part, dict | list) else {here: part}
     return made
-
-
-def _show(report: dict[str, Any], application: str) -> None:
-    if not any(report.values()):
-        click.echo(f"nothing carries the tag of {application}; begin by ./deploy.sh train")
-    for each in report["endpoints"]:
-        click.echo(f"endpoint {each['endpoint']}: {each['state']}, {each['configuration']}")
-        if each["reason"]:
-            click.echo(f"  {each['reason']}")
-        for variant in each["variants"]:
-            day = variant["last_day"]
-            click.echo(
-                f"  {variant['variant']}: {variant['model']} from {variant['archive']}\n"
-                f"    image {', '.join(variant['images']) or 'unknown'}\n"
-                f"    {variant['instances']} of {variant['wanted_instances']} instances, weight "
-                f"{variant['weight']}\n"
-                f"    last day: {day[METRICS[0]]} requests, {day[METRICS[1]]} answered 4xx, "
-                f"{day[METRICS[2]]} answered 5xx"
-            )
-        for path, values in each["differs_from_file"].items():
-            click.echo(f"  {path} is {values['runs']}, deploy.toml says {values['file']}")
-        if record := each["interrupted"]:
-            click.echo(f"  interrupted: {record['step']}; finish it: {record['finish']}")
-    for each in report["jobs"]:
-        click.echo(f"job {each['job']}: {each['state']}")

@@ -2,7 +2,6 @@
 Files in S3 that go in and come out.
 """
 
-import gzip
 import hashlib
 import tarfile
 import tempfile
@@ -129,11 +128,8 @@ def upload(session: Session, path: Path, address: str) -> None:
         return
     if session.dry_run:
         named = session.settings.keys.output
-        plan(
-            session,
-            f"aws s3 cp {path} {address}"
-            + (f" --sse aws:kms --sse-kms-key-id {named}" if named else ""),
-        )
+        encrypted = f" --sse aws:kms --sse-kms-key-id {named}" if named else ""
+        plan(session, f"aws s3 cp {path} {address}{encrypted}")
         return
     say(f"upload {path} to {address}")
     client(session, "s3").upload_file(str(path), *split(address), ExtraArgs=encryption(session))
@@ -168,14 +164,7 @@ def upload_model(session: Session, path: Path) -> str:
 
 
 def _packed(folder: Path, archive: Path) -> Path:
-    with (
-        gzip.open(archive, "wb") as file,
-        tarfile.open(
-            fileobj=file,
-            mode="w",
-            dereference=True,
-        ) as tar,
-    ):
+    with tarfile.open(archive, "w:gz", dereference=True) as tar:
         for each in files(folder):
             tar.add(each, arcname=str(each.relative_to(folder)))
     return archive

@@ -2,9 +2,6 @@
 Taking away what carries the application's tag.
 """
 
-from functools import partial
-from typing import Any
-
 import click
 
 from deploy import owned, waiting
@@ -43,7 +40,7 @@ def teardown(session: Session, name: str | None, yes: bool) -> None:
         _delete_endpoint(session, endpoint)
     if not session.dry_run:
         for endpoint in endpoints:
-            waiting.until(session, endpoint, partial(_gone, session, endpoint), "it cannot be")
+            _wait(session, endpoint, gone=True)
     for each in sorted(things, key=lambda each: each.kind):  # configurations before models
         if each.kind == "endpoint_config":
             send(session, "sagemaker", "delete_endpoint_config", {"EndpointConfigName": each.name})
@@ -111,17 +108,16 @@ def _delete_endpoint(session: Session, name: str) -> None:
         send(session, "application-autoscaling", "deregister_scalable_target", request)
     if not session.dry_run:
         # While it is being made or changed it cannot be deleted.
-        waiting.until(session, name, partial(_at_rest, session, name), "it cannot be")
+        _wait(session, name, gone=False)
     # Somebody may have deleted it meanwhile, or an earlier run that was stopped.
     if describe(session, "endpoint", name):
         send(session, "sagemaker", "delete_endpoint", {"EndpointName": name})
 
 
-def _at_rest(session: Session, name: str) -> tuple[str, bool]:
-    found: dict[str, Any] = describe(session, "endpoint", name) or {"EndpointStatus": "Deleted"}
-    return found["EndpointStatus"], found["EndpointStatus"] not in waiting.RUNNING
+def _wait(session: Session, name: str, gone: bool) -> None:
+    def look() -> tuple[str, bool]:
+        found = describe(session, "endpoint", name)
+        state = found["EndpointStatus"] if found else "Deleted"
+        return state, state == "Deleted" if gone else state not in waiting.RUNNING
 
-
-def _gone(session: Session, name: str) -> tuple[str, bool]:
-    found = describe(session, "endpoint", name)
-    return (found["EndpointStatus"] if found else "Deleted"), not found
+    waiting.until(session, name, look, "it cannot be")

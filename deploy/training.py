@@ -17,12 +17,11 @@ from deploy.session import (
     describe,
     finish,
     home,
-    isolation,
     key,
     named,
+    network,
     role,
     say,
-    vpc,
 )
 
 HOUR_S = 3600
@@ -55,14 +54,9 @@ def train(session: Session, data: tuple[str, ...], given: tuple[str, ...], image
     hyperparameters = settings.hyperparameters | dict(_pair(each) for each in given)
     wanted = request(session, found.uri, channels, hyperparameters)
     uploaded = f"{home(session)}/data/"  # there the address says the content
-    version = repr(
-        [
-            storage.version(session, place)
-            for _, place in sorted(channels.items())
-            if not place.startswith(uploaded)
-        ]
-    )
-    base = named(session.settings.application, wanted, version)
+    places = [each for _, each in sorted(channels.items()) if not each.startswith(uploaded)]
+    versions = [storage.version(session, each) for each in places]
+    base = named(session.settings.application, wanted, repr(versions))
     if settings.spot:
         # A later attempt goes on from the same checkpoints.
         wanted["CheckpointConfig"] = {"S3Uri": f"{home(session)}/checkpoints/{base}"}
@@ -145,8 +139,7 @@ def request(
             **checks.volume_key(session, settings.instance_type),
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": int(settings.max_hours * HOUR_S)},
-        **isolation(session),
-        **vpc(session),
+        **network(session),
     }
     if session.settings.network.encrypt_between_hosts:
         made["EnableInterContainerTrafficEncryption"] = True

@@ -26,8 +26,8 @@ def why(session: Session, name: str | None) -> None:
     name = name or session.settings.application
     kind, found = logs.find(session, name)
     lines = logs.tail(session, kind, name, LINES)
-    report = {
-        "name": name,
+    report: dict[str, Any] = {
+        kind: name,
         "state": found.get("EndpointStatus")
         or found.get("SecondaryStatus")
         or found.get("TransformJobStatus"),
@@ -39,23 +39,11 @@ def why(session: Session, name: str | None) -> None:
     evidence = [str(value) for field, value in report.items() if field != "last_lines"]
     matching = causes.match("\n".join([*evidence, *report["last_lines"]]))
     report["causes"] = [{"meaning": each.meaning, "remedy": each.remedy} for each in matching]
-    if session.as_json:
-        finish(session, report)
-        return
-    click.echo(f"{kind.replace('_', ' ')} {name}: {report['state']}")
-    click.echo(f"reason: {report['reason'] or 'none is given'}")
-    for field in ("alarms", "last_day", "interrupted"):
-        if report.get(field):
-            click.echo(f"{field.replace('_', ' ')}: {report[field]}")
-    click.echo("last lines:" if lines else "the log is empty")
-    for line in report["last_lines"]:
-        click.echo(f"  {line}")
-    for each in matching:
-        click.echo(f"cause: {each.meaning}\n  remedy: {each.remedy}")
-    if report["state"] in ("InService", "Completed") and not report["reason"]:
-        click.echo("nothing has failed")
-    elif not matching:
-        click.echo("cause: not one of docs/troubleshooting.md; read the lines above")
+    if not matching:
+        good = report["state"] in ("InService", "Completed") and not report["reason"]
+        unknown = "the cause is not one of docs/troubleshooting.md; read the lines above"
+        report["hint"] = "nothing has failed" if good else unknown
+    finish(session, report)
 
 
 def _endpoint(session: Session, name: str, found: dict[str, Any]) -> dict[str, Any]:

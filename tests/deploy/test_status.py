@@ -46,15 +46,16 @@ def test_status_says_what_runs_and_how_it_differs(run, account, tmp_path):
     assert found["interrupted"] == record
 
     said = run("status", poll=False).out
-    assert "InstanceType is ml.m5.large, deploy.toml says ml.c5.large" in said
-    assert "interrupted: 4 of 7; finish it: ./deploy.sh update toys --resume" in said
+    assert "InstanceType:\n      file: ml.c5.large\n      runs: ml.m5.large\n" in said
+    assert "    interrupted:\n" not in said
+    assert "  interrupted:\n    step: 4 of 7\n    finish: ./deploy.sh update toys --resume" in said
     assert "finish it" in run("doctor", poll=False).out
 
 
 def test_status_of_an_empty_account_says_how_to_begin(run):
     """Nothing is an answer too."""
     ended = run("status", poll=False)
-    assert (ended.code, "begin by ./deploy.sh train" in ended.out) == (0, True)
+    assert (ended.code, "./deploy.sh train begins" in ended.err) == (0, True)
     assert run("status", "other", poll=False).code == ExitCode.USAGE
 
 
@@ -75,9 +76,15 @@ def test_doctor_says_finding_and_remedy(run, account):
     assert "./build_and_push.sh none" in bad["image"]
 
 
-def test_the_troubleshooting_page_is_the_table():
-    """One table for why and for the page."""
-    assert causes.markdown() in (TOP / "docs/troubleshooting.md").read_text(encoding="utf-8")
+def test_each_row_of_the_troubleshooting_page_is_read():
+    """The page's table is what why looks up: signs, meaning and remedy of each row."""
+    page = (TOP / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    rows = page.partition("<!-- /causes -->")[0].count("\n| `")
+    assert len(causes.table()) == rows > 20
+    for each in causes.table():
+        assert each.signs
+        assert each.meaning.endswith((".", ")."))
+        assert causes.match(f"so: {each.signs[-1]}!")[0] in (each, causes.match(each.signs[-1])[0])
 
 
 REFUSALS = [
