@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 from deploy.__main__ import main
+from local_cloud.calls import identify
 from moto.sagemaker.models import sagemaker_backends
 from werkzeug.wrappers import Request, Response
 
@@ -28,7 +29,7 @@ class Account(aws.Api):
     ``calls`` has the changing calls of SageMaker in their order, ``asked`` the content types that
     its endpoints were asked with. ``failing`` maps an action to the
     error that it meets, ``lost`` to one that it meets after it was done, ``answers`` to what it
-    answers beyond moto's answer, one after the other.
+    answers beyond moto's answer, one after the other. ``permissions`` has what IAM would ask for.
     """
 
     region_name = aws.REGION  # it is boto3's session too
@@ -46,6 +47,7 @@ class Account(aws.Api):
                 pass
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.asked: list[str] = []
+        self.permissions: set[tuple[str, str]] = set()
         self.quotas: dict[str, int] = {}
         self.failing: dict[str, tuple[str, str]] = {}
         self.lost: dict[str, tuple[str, str]] = {}
@@ -57,6 +59,8 @@ class Account(aws.Api):
             action = "InvokeEndpoint"
             self.asked.append(environ.get("CONTENT_TYPE", ""))
         body = Request(environ).get_data()
+        environ["wsgi.input"] = io.BytesIO(body)
+        self.permissions |= set(identify(Request(environ), aws.REGION, aws.ACCOUNT).permissions)
         environ["wsgi.input"] = io.BytesIO(body)
         if "SageMaker." in environ.get("HTTP_X_AMZ_TARGET", "") and not action.startswith(
             ("Describe", "List")

@@ -1,0 +1,3 @@
+"""
+The account around the models: CloudFormation templates, and the policies in them as plain JSON.
+"""

@@ -1,0 +1,77 @@
+"""
+The policies of policies.yaml as JSON for those who do without CloudFormation.
+
+    .venv/bin/python -m infra.policies      writes notebooks/role-policy.json and caller-policy.json
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
+
+HERE = Path(__file__).resolve().parent
+NOTEBOOKS = HERE.parent / "notebooks"
+FILES = {"role-policy": "ExecutionPolicy", "caller-policy": "DeployPolicy"}
+# What people fill in, by sed or by hand.
+PLACEHOLDERS = {
+    "AWS::Partition": "aws",
+    "AWS::Region": "<REGION>",
+    "AWS::AccountId": "<ACCOUNT>",
+    "Application": "<APPLICATION>",
+    "Bucket": "<BUCKET>",
+    "ExecutionRole.Arn": "arn:aws:iam::<ACCOUNT>:role/<ROLE>",
+}
+
+
+def template(name: str) -> dict[str, Any]:
+    """
+    Return a template with its short forms written out: !Ref x as {"Ref": "x"}.
+    """
+    found: dict[str, Any] = cfn_yaml.load(str(HERE / f"{name}.yaml"))
+    return found
+
+
+def filled(value: Any, given: dict[str, str]) -> Any:
+    """
+    Return a part of a template with its references replaced.
+    """
+    if isinstance(value, list):
+        return [filled(each, given) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        ((function, argument),) = value.items()
+        if function == "Ref":
+            return given[argument]
+        if function == "Fn::GetAtt":
+            return given[".".join(argument)]
+        if function == "Fn::Sub":
+            for name, text in given.items():
+                argument = argument.replace(f"${{{name}}}", text)
+            return argument
+    return {name: filled(part, given) for name, part in value.items()}
+
+
+def policies() -> dict[str, list[dict[str, Any]]]:
+    """
+    Return the statements of each managed policy, as the template has them.
+    """
+    return {
+        name: resource["Properties"]["PolicyDocument"]["Statement"]
+        for name, resource in template("policies")["Resources"].items()
+        if resource["Type"] == "AWS::IAM::ManagedPolicy"
+    }
+
+
+def document(policy: str) -> str:
+    """
+    Return a policy as JSON with placeholders.
+    """
+    statements = filled(policies()[policy], PLACEHOLDERS)
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    for file, policy in FILES.items():
+        (NOTEBOOKS / f"{file}.json").write_text(document(policy), encoding="utf-8")
