@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import containers
-from project import ALGORITHM, SAMPLE, quick
+from project import ALGORITHM, SAMPLE, TOP, quick
 
 LEFT_OUT = pytest.StashKey[str]()
 
@@ -73,6 +73,18 @@ def image() -> Iterator[str]:
     # Sessions that run at the same time must not remove each other's image.
     with containers.built(f"container-suite/{ALGORITHM}:{os.getpid()}") as tag:
         yield tag
+
+
+@pytest.fixture(scope="session")
+def stand_in(image: str) -> Iterator[str]:
+    """The image with a ``serve`` and ``train`` that say what reached them: one small layer."""
+    tag = f"container-suite/stand-in:{os.getpid()}"
+    folder = str(TOP / "tests/local_cloud/stand_in")
+    containers.docker("build", "--tag", tag, "--build-arg", f"IMAGE={image}", folder)
+    try:
+        yield tag
+    finally:
+        containers.docker("image", "rm", "--force", "--no-prune", tag)
 
 
 @pytest.fixture(scope="session")

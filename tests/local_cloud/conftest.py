@@ -1,29 +1,13 @@
 """
-A local cloud, and an image whose server and training say what reached them.
+A local cloud for all tests.
 """
 
-import os
 from collections.abc import Iterator
 
 import pytest
 from local_cloud.server import local_cloud
 
-import containers
 from clouds import Rehearsal
-from project import TOP
-
-STAND_IN = TOP / "tests/local_cloud/stand_in"
-
-
-@pytest.fixture(scope="session")
-def stand_in(image: str) -> Iterator[str]:
-    """The session's image with another ``serve`` and ``train``: one small layer."""
-    tag = f"container-suite/stand-in:{os.getpid()}"
-    containers.docker("build", "--tag", tag, "--build-arg", f"IMAGE={image}", str(STAND_IN))
-    try:
-        yield tag
-    finally:
-        containers.docker("image", "rm", "--force", "--no-prune", tag)
 
 
 @pytest.fixture(scope="session")
