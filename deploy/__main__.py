@@ -14,6 +14,7 @@ from deploy.batches import batch
 from deploy.doctor import doctor
 from deploy.endpoints import asynchronous, realtime, serverless
 from deploy.errors import ExitCode, Failed
+from deploy.infra import infra
 from deploy.invocation import invoke
 from deploy.logs import logs
 from deploy.status import status
@@ -33,6 +34,7 @@ COMMANDS = (
     why,
     teardown,
     doctor,
+    infra,
 )
 
 
