@@ -3,13 +3,14 @@ A request for a prediction: the body in, the answer out; negotiation, threads, t
 """
 
 import zlib
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from gzip import BadGzipFile, GzipFile
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 import gevent
+from gevent.threadpool import ThreadPool
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.http import parse_accept_header, parse_options_header
@@ -29,6 +30,7 @@ from sagemaker_runtime.formats.messages import shown
 from sagemaker_runtime.serving.metrics import recorder
 from sagemaker_runtime.settings import Settings
 from threads import Stream, in_thread
+from together import Together
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -47,8 +49,11 @@ IN_MEMORY_BYTES = 2 * 1024 * 1024
 # serve is, which waits for 25 s when it is told to end. As in nginx.conf.
 BODY_TIMEOUT_S = 20.0
 
-# A model that needs longer than this for one row never runs on the event loop.
-SLOW_MODEL_SECONDS = 0.005
+# A model that needs longer than this for one row never runs on the event loop: a ping waits for so
+# long. A thread costs up to 0.7 ms.
+SLOW_MODEL_SECONDS = 0.02
+# Nor does one that needs longer than this and mostly waits: others are read and written meanwhile.
+WAITING_MODEL_SECONDS = 0.001
 
 
 class Invocations:
@@ -59,6 +64,7 @@ class Invocations:
     def __init__(self, predictor: Predictor, settings: Settings) -> None:
         self._predictor, self._timeout_s = predictor, settings.timeout_s
         self._max_payload_mb = settings.max_payload_mb
+        self._join_rows, self._threads = settings.join_rows, settings.threads
         self._large_bodies = LargeBodies(predictor, settings.bad_records == "mark")
         self._reads = tuple(predictor.algorithm.input.media_types)
         self._writes = tuple(predictor.algorithm.output.media_types)
@@ -100,13 +106,22 @@ class Invocations:
         def work() -> tuple[int | None, Any]:
             nonlocal bad
             if not is_large and not self._large_bodies.marks_bad:
-                return self._predictor.answer(body, media_type, charset, answer_type)
+                return self._predictor.answer(body, media_type, charset, answer_type, predict)
             rows, content, bad = self._large_bodies.answer(body, media_type, charset, answer_type)
             return rows, content
 
         takes_long = is_large or (self._large_bodies.marks_bad and size > LARGE_MARKED_BYTES)
-        if takes_long or self._predictor.seconds > SLOW_MODEL_SECONDS:
+        predict, together = None, self._together
+        if takes_long:
             rows, content = in_thread(work, self._timeout_s)
+        elif together:
+
+            def predict(piece: Any, rows: int | None) -> Any:
+                return together.predict(piece, rows or 0, size)
+
+            rows, content = work()
+        elif self._is_slow:
+            rows, content = in_thread(work, self._timeout_s, self._pool)
         else:
             rows, content = work()
         if isinstance(content, (bytes, Spooled)):
@@ -117,6 +132,30 @@ class Invocations:
             return Answer(content, headers(call, written_as, content.size))
         stream = Stream(call, content, self._timeout_s, rows, size)
         return Answer(stream, headers(call, written_as, None))
+
+    @property
+    def _is_slow(self) -> bool:
+        """
+        Whether the model is better called in a thread, known after the self-test.
+        """
+        model = self._predictor
+        waits = model.waits and self._threads > 1 and model.seconds > WAITING_MODEL_SECONDS
+        return waits or model.seconds > SLOW_MODEL_SECONDS
+
+    @cached_property
+    def _pool(self) -> ThreadPool:
+        # Besides the one for large bodies. Made in the worker, not before the fork.
+        return ThreadPool(self._threads)
+
+    @cached_property
+    def _together(self) -> Together | None:
+        """
+        What predicts for several requests at once, None where each is predicted by itself.
+        """
+        if not self._predictor.joins or not self._join_rows or self._large_bodies.marks_bad:
+            return None
+        pool = self._pool if self._is_slow else None
+        return Together(self._predictor, self._join_rows, self._timeout_s, pool)
 
     def _receive(self, call: Call, body: IO[bytes], size: int | None) -> int:
         """

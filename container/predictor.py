@@ -3,15 +3,16 @@ The model: loaded once, checked once, then asked for predictions. Knows no Flask
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from math import inf
 from pathlib import Path
 from threading import Lock
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import IO, Any
 
-from sagemaker_runtime.algorithm import Algorithm, usual
+import company
+from sagemaker_runtime.algorithm import Algorithm, Rows, usual
 from sagemaker_runtime.errors import (
     AlgorithmError,
     NoServingCode,
@@ -21,8 +22,14 @@ from sagemaker_runtime.errors import (
 )
 from sagemaker_runtime.serving.metrics import recorder
 
+# A faster model is never asked for several requests at once: that would take longer than it saves.
+# A slower one is not asked for more rows than the self-test needs.
+WORTH_JOINING_S = 0.0003, 1.0
+
 # Room for a cause in a ping's answer and in the list of a failed endpoint, in characters.
 REASON_LENGTH = 500
+
+Predict = Callable[[Any, int | None], Any]
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +47,10 @@ class Predictor:
         self.algorithm = algorithm
         # Seconds that one row takes, known after the self-test.
         self.seconds = 0.0
+        # Whether most of this time is spent waiting, for a database for one.
+        self.waits = False
+        # Whether several requests may be predicted in one call, known after the self-test.
+        self.joins = False
         self._model: Any = None
         self._tested = False
         self._testing = Lock()
@@ -67,17 +78,22 @@ class Predictor:
         return self._reason
 
     def answer(
-        self, body: IO[bytes], media_type: str, charset: str, answer_type: str
+        self,
+        body: IO[bytes],
+        media_type: str,
+        charset: str,
+        answer_type: str,
+        predict: Predict | None = None,
     ) -> tuple[int | None, bytes | Iterator[bytes]]:
         """
-        Read a body, predict and write the answer; return the number of rows, None when the body is
-        not made of rows, and the answer.
+        Read a body, predict, by ``predict`` where it is given, and write the answer; return the
+        number of rows, None when the body is not made of rows, and the answer.
 
         Raises RequestError for a body that the caller must change, AlgorithmError when the
         algorithm returned what cannot be written or raised what would end the process.
         """
         try:
-            return self._answer(body, media_type, charset, answer_type)
+            return self._answer(body, media_type, charset, answer_type, predict)
         except Exception:
             raise
         except BaseException as error:
@@ -90,9 +106,14 @@ class Predictor:
         self._model = None
 
     def _answer(
-        self, body: IO[bytes], media_type: str, charset: str, answer_type: str
+        self,
+        body: IO[bytes],
+        media_type: str,
+        charset: str,
+        answer_type: str,
+        predict: Predict | None,
     ) -> tuple[int | None, bytes | Iterator[bytes]]:
-        predictions = list(self.predictions(body, media_type, charset))
+        predictions = list(self.predictions(body, media_type, charset, predict))
         counts = [rows for _, rows in predictions if rows is not None]
         done = sum(counts) if len(counts) == len(predictions) else None
         content = self.algorithm.output.write(predictions, answer_type)
@@ -104,18 +125,18 @@ class Predictor:
         return done, content
 
     def predictions(
-        self, body: IO[bytes], media_type: str, charset: str
+        self, body: IO[bytes], media_type: str, charset: str, predict: Predict | None = None
     ) -> Iterator[tuple[Any, int | None]]:
         """
         Read a body and yield what ``predict`` returns for each piece, beside the piece's rows.
         """
-        reader, done = self.algorithm.input, 0
+        reader, done, predict = self.algorithm.input, 0, predict or self.predict
         for piece in reader.read(body, media_type, charset):
             rows = reader.count(piece)
             if rows == 0:  # many libraries refuse to predict for nothing
                 continue
             try:
-                prediction = self.predict(piece, rows)
+                prediction = predict(piece, rows)
             except RequestError as error:
                 if error.row is not None and done:
                     error.row += done  # it counts from the piece's first
@@ -147,13 +168,37 @@ class Predictor:
         # The first may be slow for what it sets up, and either for other programs beside it.
         times = []
         for _ in range(2):
-            started = perf_counter()
+            started, computed = perf_counter(), process_time()
             rows = self._predict_example(1)
-            times.append(perf_counter() - started)
-        self.seconds = min(times)
+            times.append((perf_counter() - started, process_time() - computed))
+        self.seconds, busy_s = min(times)
+        self.waits = busy_s < self.seconds / 2
         if rows is not None:
             # A prediction of the wrong shape may happen to fit one row.
             self._predict_example(2)
+            self.joins = self._may_join()
+
+    def _may_join(self) -> bool:
+        """
+        Tell whether it is right and pays to predict for several requests at once.
+        """
+        reader = self.algorithm.input
+        join = getattr(reader, "join", None)
+        least, most = WORTH_JOINING_S
+        example = reader.example(1)
+        if join is None or example is None or not isinstance(self.algorithm.output, Rows):
+            return False
+        if not least < self.seconds < most:
+            return False
+        try:
+            media_type, body = example
+            [piece] = reader.read(BytesIO(body), media_type, "utf-8")
+            why = company.objection(piece, join, self.predict)
+        except Exception as error:  # noqa: BLE001 - whatever somebody's algorithm raises
+            why = f"{type(error).__name__}: {text_of(error)}"
+        if why:
+            logger.info("requests are predicted one by one, not together: %s", why)
+        return not why
 
     def _predict_example(self, rows: int) -> int | None:
         """

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 import gevent
 from gevent.event import AsyncResult
+from gevent.threadpool import ThreadPool
 
 from answers import INTERNAL_ERROR, Call, TimedOut, log
 from sagemaker_runtime.errors import AlgorithmError, RequestError, as_exception
@@ -33,9 +34,12 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
-def in_thread(work: Callable[[], Result], timeout_s: float) -> Result:
+def in_thread(
+    work: Callable[[], Result], timeout_s: float, pool: ThreadPool | None = None
+) -> Result:
     """
-    Run work in a real thread while this worker goes on answering other requests.
+    Run work in a real thread, of ``pool`` or else of the one for large bodies, while this worker
+    goes on answering other requests.
 
     Raises TimedOut; the thread then still runs until it reads on in the body, which is closed. One
     that does not end would hold up all later work: then this worker ends, and another comes.
@@ -49,8 +53,9 @@ def in_thread(work: Callable[[], Result], timeout_s: float) -> Result:
             return None, as_exception(error)
 
     late = too_late(timeout_s)
-    pool = gevent.get_hub().threadpool
-    pool.maxsize = THREADS
+    if pool is None:
+        pool = gevent.get_hub().threadpool
+        pool.maxsize = THREADS
     task = None
     try:
         with gevent.Timeout(timeout_s, late):

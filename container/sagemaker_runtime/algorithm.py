@@ -33,6 +33,10 @@ and all but ``Table`` give the whole body at once. Before the first answer, the 
 ``/ping`` calls it with the example of ``INPUT``: twice with one row and, where there are rows, once
 with two. A large body is predicted in a thread, maybe while a small one is predicted outside it.
 
+Requests for a ``Table`` that come while the model is busy are predicted in one call, their rows
+together, where the self-test found that this pays and that a row is predicted as it is alone: it
+asks for sixteen rows with other values than the example's. See MODEL_SERVER_JOIN_ROWS.
+
 ``predict`` may raise ``errors.InvalidValue(message, row=..., column=...)`` for values that the
 caller must change: the answer is 422 and says where. ``row`` counts the rows of the piece from 1;
 the answer's ``where`` counts those of the body, so leave the row out of the message. Whatever else
@@ -98,6 +102,9 @@ NAMES = ("INPUT", "HYPERPARAMETERS", "train", "load", "predict")
 class Reader(Protocol):
     """
     What reads requests for ``predict``.
+
+    One whose pieces are rows may besides have ``join(pieces)``, which puts those of several
+    requests together, in order, for one call of ``predict``.
     """
 
     @property

@@ -40,6 +40,7 @@ def test_each_variable_is_read() -> None:
         "SAGEMAKER_MULTI_MODEL": "True",
         "MODEL_SERVER_WORKERS": "3",
         "MODEL_SERVER_THREADS": "2",
+        "MODEL_SERVER_JOIN_ROWS": "0",
         "MODEL_SERVER_PRELOAD": "on",
         "MODEL_SERVER_TIMEOUT": "3600",
         "MODEL_SERVER_LOAD_TIMEOUT": "600",
@@ -49,7 +50,7 @@ def test_each_variable_is_read() -> None:
     }
     assert set(environ) == {setting.name for setting in SETTINGS}
     assert Settings.from_environ(environ) == Settings(
-        9000, "batch,async", "true", 3, 2, "on", 3600, 600, 25, "mark", "debug"
+        9000, "batch,async", "true", 3, 2, 0, "on", 3600, 600, 25, "mark", "debug"
     )
 
 

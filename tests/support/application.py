@@ -27,13 +27,11 @@ def client_of(
     answer: Callable[[Columns], Any] = latitude,
     algorithm: FakeAlgorithm | None = None,
     timeout_s: float = 60,
-    bad_records: str = "refuse",
+    **settings: Any,
 ) -> FlaskClient:
     """
     Return a client of the application; bodies may have 1 MB, and take less time than users can set.
     """
-    settings = replace(
-        Settings.from_environ({}), timeout_s=timeout_s, max_payload_mb=1, bad_records=bad_records
-    )
+    in_force = replace(Settings.from_environ({}), timeout_s=timeout_s, max_payload_mb=1, **settings)
     predictor = Predictor(algorithm or FakeAlgorithm(answer), Path("nowhere"))
-    return create_app(predictor, settings).test_client()
+    return create_app(predictor, in_force).test_client()

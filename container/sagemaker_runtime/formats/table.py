@@ -95,6 +95,12 @@ class Table:
         """
         return columns.count(piece)
 
+    def join(self, pieces: Sequence[Columns]) -> Columns:
+        """
+        Put what ``read`` yields together, in order.
+        """
+        return columns.join(pieces)
+
     def example(self, rows: int = 1) -> tuple[str, bytes]:
         """
         Return the Content-Type and the body of a request with that many rows of the examples; from
