@@ -18,6 +18,7 @@ GROUPS = {
     "training_job": ("/aws/sagemaker/TrainingJobs", "{}/"),
     "transform_job": ("/aws/sagemaker/TransformJobs", "{}/"),
 }
+STREAMS = 20  # whose last lines are shown: hosts of a job, or the latest instances of an endpoint
 LATE_MS = 60_000  # lines of one host may arrive after later ones of another
 ENDED = ("Completed", "Failed", "Stopped")
 
@@ -51,8 +52,8 @@ def lines(
                 stream = each["logStreamName"]
                 if not stream.startswith(prefix):  # moto does not look at the prefix
                     continue
-                host = stream.removeprefix(prefix).rpartition("-")[0] if prefix else stream
-                yield each["timestamp"], each["eventId"], host, each["message"].rstrip("\n")
+                text = each["message"].rstrip("\n")
+                yield each["timestamp"], each["eventId"], _host(stream, prefix), text
     except logs.exceptions.ResourceNotFoundException:
         return
 
@@ -61,10 +62,27 @@ def tail(session: Session, kind: str, name: str, count: int) -> list[tuple[str, 
     """
     Return host and text of the last lines of each host.
     """
-    last: dict[str, list[str]] = {}
-    for _, _, host, text in lines(session, kind, name):
-        last[host] = [*last.get(host, [])[1 - count :], text]
-    return [(host, text) for host, texts in last.items() for text in texts]
+    group, prefix = (each.format(name) for each in GROUPS[kind])
+    logs, found = client(session, "logs"), []
+    # With a prefix AWS orders by name only; an endpoint's group has streams of instances long gone.
+    order = {"logStreamNamePrefix": prefix} if prefix else {"orderBy": "LastEventTime"}
+    asked = {"logGroupName": group, "descending": not prefix, "limit": STREAMS, **order}
+    try:
+        for stream in logs.describe_log_streams(**asked)["logStreams"]:
+            where = {"logGroupName": group, "logStreamName": stream["logStreamName"]}
+            events = logs.get_log_events(**where, limit=count, startFromHead=False)["events"]
+            host = _host(stream["logStreamName"], prefix)
+            found += [(host, each["message"].rstrip("\n")) for each in events]
+    except logs.exceptions.ResourceNotFoundException:
+        pass
+    return found
+
+
+def _host(stream: str, prefix: str) -> str:
+    """
+    Return what is said before a line: of a job the host, of an endpoint variant and instance.
+    """
+    return stream.removeprefix(prefix).rpartition("-")[0] if prefix else stream
 
 
 @command(changes=False)

@@ -3,10 +3,12 @@ The routes below /_local_cloud/: status, journal, faults, images, interruptions;
 """
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from botocore.exceptions import ClientError
 from werkzeug.wrappers import Request, Response
 
 from local_cloud import images
@@ -15,6 +17,8 @@ from local_cloud.engine import EngineError
 from local_cloud.errors import AwsError
 from local_cloud.faults import Fault
 from local_cloud.kinds import KINDS
+
+log = logging.getLogger("local_cloud")
 
 
 class Admin:
@@ -45,8 +49,14 @@ class Admin:
         try:
             asked = json.loads(request.get_data() or b"{}")
             return _json(route(asked))
-        except (TypeError, ValueError, KeyError, EngineError, AwsError) as error:
-            return _json({"message": f"{type(error).__name__}: {error}"}, 400)
+        except (ValueError, EngineError, AwsError, ClientError) as error:
+            return _json({"message": str(error)}, 400)
+        except (TypeError, KeyError) as error:
+            return _json({"message": f"{place} cannot be asked so: {error!r}"}, 400)
+        except Exception:
+            log.exception("a defect of the local cloud in %s", request.path)
+            said = f"a defect of the local cloud in {request.path}; its log has the traceback"
+            return _json({"message": said}, 500)
 
     def _status(self, _: dict[str, Any]) -> object:
         resources = {

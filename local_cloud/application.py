@@ -73,6 +73,9 @@ class Application:
         try:
             if fault and fault.way == "error":
                 raise AwsError(fault.code, fault.message, fault.status)
+            if fault and fault.way == "fail":
+                name = call.asked.get(f"{call.action.removeprefix('Create')}Name", "")
+                self._cloud.faults.doom(name, f"{fault.code}: {fault.message}")
             if service := self.services.get(call.service):
                 return service(call, request)
             return self._behind(call, request, environ)

@@ -2,8 +2,10 @@
 moto, which stands behind for S3, logs, CloudWatch, SNS, ECR and the rest of AWS.
 """
 
+import json
 import logging
 import threading
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -11,6 +13,12 @@ import botocore.exceptions
 from botocore.config import Config
 
 ACCESS_KEY = "local-cloud"  # what the cloud asks of itself stands in no journal and meets no fault
+BUCKET = ROLE = "rehearsal"  # what the owner of an account makes once; deploy.sh --local takes them
+TRUST = {
+    "Effect": "Allow",
+    "Principal": {"Service": "sagemaker.amazonaws.com"},
+    "Action": "sts:AssumeRole",
+}
 log = logging.getLogger("local_cloud")
 
 
@@ -40,6 +48,18 @@ class Backend:
                     config=Config(max_pool_connections=50, parameter_validation=True),
                 )
             return self._clients[service]
+
+    def furnish(self) -> None:
+        """
+        Make a bucket and a role that trusts SageMaker.
+        """
+        s3, iam = self.client("s3"), self.client("iam")
+        more = {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
+        with suppress(s3.exceptions.BucketAlreadyOwnedByYou):  # another cloud of this process
+            s3.create_bucket(Bucket=BUCKET, **(more if self._region != "us-east-1" else {}))
+        with suppress(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=policy)
 
     def publish(self, topic: str | None, message: str) -> None:
         """

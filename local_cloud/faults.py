@@ -5,9 +5,10 @@ Faults on request: the n-th call of an action is refused, or its caller gets no 
 import threading
 from dataclasses import dataclass
 
+from local_cloud.errors import Failed
 from local_cloud.journal import Call
 
-WAYS = ("error", "cut-before", "cut-after", "kill-before", "kill-after")
+WAYS = ("error", "fail", "cut-before", "cut-after", "kill-before", "kill-after")
 
 
 @dataclass
@@ -16,6 +17,7 @@ class Fault:
     What happens at call ``call`` of an action, such as CreateModel or s3:PutObject; "*" is any.
 
     - ``error``: it is refused with this code, message and status;
+    - ``fail``: the job or endpoint that it creates fails, with ``code: message`` as FailureReason;
     - ``cut-before``, ``cut-after``: the connection is cut before or after the call is carried out,
       and so is every connection from then on, until the faults are cleared;
     - ``kill-before``, ``kill-after``: the process that asked is killed (on Linux).
@@ -52,6 +54,7 @@ class Faults:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self._cut = False
+        self._doomed: dict[str, str] = {}
 
     def add(self, fault: Fault) -> None:
         """
@@ -79,3 +82,19 @@ class Faults:
             if found and found[0].way.startswith("cut"):
                 self._cut = True
             return found[0] if found else None
+
+    def doom(self, name: str, reason: str) -> None:
+        """
+        Let the job or endpoint of a name fail as soon as it starts.
+        """
+        with self._lock:
+            self._doomed[name] = reason
+
+    def strike(self, name: str) -> None:
+        """
+        Raise Failed for a job or endpoint that is to fail.
+        """
+        with self._lock:
+            reason = self._doomed.pop(name, "")
+        if reason:
+            raise Failed(reason)

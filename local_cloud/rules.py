@@ -254,8 +254,8 @@ def _check_blue_green(policy: Record, instances: int) -> None:
 
 
 def _check_size(what: str, size: Record, instances: int, least: int, most: int) -> None:
-    share = size["Value"] * 100 / instances if size["Type"] == "INSTANCE_COUNT" else size["Value"]
-    if not least <= share <= most or instances < 2:
+    percent = 1 if size["Type"] == "CAPACITY_PERCENT" else 100 / max(1, instances)
+    if not least <= size["Value"] * percent <= most or instances < 2:
         raise invalid(
             f"{what} must be {least} to {most} % of the capacity, which is {instances} "
             f"instance(s); got {size['Value']} {size['Type']}"

@@ -116,6 +116,7 @@ class LocalCloud:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         if LocalCloud._running == 1:
             self._forget()
+        cloud.backend.furnish()
         for loop in (
             alarms.look_forever,
             scaler.look_forever,

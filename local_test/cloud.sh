@@ -5,12 +5,14 @@ set -euo pipefail
 usage() {
   cat <<'TEXT'
 Usage: local_test/cloud.sh start [--port N] [--clock N] [--region NAME] [--dir FOLDER]
-       local_test/cloud.sh push IMAGE [REPOSITORY[:TAG]] | status | stop  [--dir FOLDER]
+       local_test/cloud.sh push IMAGE [REPOSITORY[:TAG]] [--dir FOLDER]
+       local_test/cloud.sh interrupt JOB | status | stop [--dir FOLDER]
 
 start   starts SageMaker's API on 127.0.0.1 and prints the exports that lead boto3, the AWS command
         line and SageMaker's SDKs to it; take them over: eval "$(local_test/cloud.sh start)"
 push    names an image of this machine's Docker engine in the cloud's registry and prints its
         address by digest, as build_and_push.sh does with AWS's
+interrupt  takes the instances of a spot training job away, and gives it others, as AWS does
 status  prints the exports, and what there is; ends with 3 where no cloud runs
 stop    removes every container that the cloud started, and forgets everything
 
@@ -96,18 +98,24 @@ except urllib.error.HTTPError as error:
     sys.exit(f"cloud.sh: {json.load(error)['message']}")
 if route == "images":
     print(said["uri"])
-else:
+elif route == "status":
     for noun, found in said["resources"].items():
         for name, status in found.items():
             print(f"# {noun} {name} {status}".rstrip())
 PYTHON
 }
 
+# Print what leads to the cloud. The address of one service alone would lead past it.
+exports() {
+  cat "$folder/exports"
+  compgen -e AWS_ENDPOINT_URL_ | sed 's/^/unset /' || true
+}
+
 start() {
   local waited=0
   if running; then
     echo "it runs already, as process $(cat "$folder/pid")" >&2
-    cat "$folder/exports"
+    exports
     return
   fi
   command -v docker >/dev/null || fail "docker is not installed: https://docs.docker.com/get-docker/"
@@ -141,7 +149,7 @@ export AWS_EC2_METADATA_DISABLED=true
 export NO_PROXY='$direct' no_proxy='$direct'
 unset AWS_PROFILE AWS_SESSION_TOKEN
 TEXT
-  cat "$folder/exports"
+  exports
 }
 
 case "$command" in
@@ -155,9 +163,15 @@ case "$command" in
     named=${words[1]:+, \"name\": \"${words[1]}\"}
     ask POST images "{\"image\": \"${words[0]}\"$named}"
     ;;
+  interrupt)
+    [ ${#words[@]} -eq 1 ] || fail "which training job? 'local_test/cloud.sh status' lists them" 64
+    running || fail "no cloud runs; start it: local_test/cloud.sh start" 3
+    ask POST interruptions "{\"job\": \"${words[0]}\"}"
+    echo "${words[0]} loses its instances, and goes on with others"
+    ;;
   status)
     running || { echo "no cloud runs; start it: local_test/cloud.sh start" >&2; exit 3; }
-    cat "$folder/exports"
+    exports
     ask GET status
     ;;
   stop)
@@ -170,5 +184,5 @@ case "$command" in
     sweep
     rm -rf "$folder/pid" "$folder/exports" "$folder/state"
     ;;
-  *) fail "expected start, push, status or stop, got '$command'; see --help" 64 ;;
+  *) fail "expected start, push, interrupt, status or stop, got '$command'; see --help" 64 ;;
 esac

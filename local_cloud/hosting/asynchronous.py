@@ -3,6 +3,7 @@ InvokeEndpointAsync: a queue for each endpoint, results in S3, notifications by 
 """
 
 import json
+import logging
 import queue
 import threading
 import time
@@ -12,6 +13,8 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
+from local_cloud import errors
+from local_cloud.clock import Stopped
 from local_cloud.cloud import Cloud
 from local_cloud.errors import AwsError, Failed
 from local_cloud.hosting.endpoint import Endpoint
@@ -25,6 +28,7 @@ LIFE_S = 21_600  # of a request in the queue
 MOST_INLINE = 128_000
 LOOK_S = 0.1
 BACKLOG_S = 60.0
+log = logging.getLogger("local_cloud")
 
 
 @dataclass(frozen=True)
@@ -132,15 +136,21 @@ class Queues:
             self._cloud.clock.pause(max(0.25, self._cloud.clock.real(BACKLOG_S) / 2))
 
     def _run(self, endpoint: Endpoint, task: Task) -> None:
+        answer = None
         try:
             reason, answer = self._answer(endpoint, task)
-            if reason:
-                self._cloud.store.write(task.failure, reason.encode())
-            elif answer:
+            if answer:
                 kind = answer.header("content-type")
                 self._cloud.store.write(task.output, answer.body, ContentType=kind)
+        except Stopped:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller waits for an answer
+            reason = errors.reason(error)
+        try:
+            if reason:
+                self._cloud.store.write(task.failure, reason.encode())
         except Failed as error:
-            reason, answer = str(error), None
+            log.warning("no failure object for %s: %s", task.identity, error)
         finally:
             with self._lock:
                 self._running[endpoint.name] -= 1

@@ -129,6 +129,7 @@ class Endpoints:
 
     def _start(self, endpoint: Endpoint, fleet: Fleet) -> None:
         try:
+            self._cloud.faults.strike(endpoint.name)
             fleet.start()
         except Stopped:
             raise

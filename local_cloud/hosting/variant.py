@@ -44,7 +44,7 @@ class Variant:
         """
         self.servable = models.fetch(self._cloud, self.config["ModelName"])
         # A serverless endpoint too is only in service once its container has answered a ping.
-        self._grow(self._least() or 1)
+        self._grow(max(self._least(), 1 if self.serverless else 0))
         if self.serverless:
             self._cloud.clock.background(self._shrink_when_idle)
 
@@ -153,7 +153,7 @@ class Variant:
             self._end(idle)
 
     def _grow(self, more: int) -> None:
-        with ThreadPoolExecutor(max_workers=more) as pool:
+        with ThreadPoolExecutor(max_workers=max(1, more)) as pool:
             started = [pool.submit(self._started) for _ in range(more)]
         # What has started is kept until the caller stops the variant, also beside a failure.
         failures = [error for each in started if (error := each.exception())]

@@ -67,12 +67,14 @@ class Jobs:
     def _run(self, job: Job) -> None:
         status = self._kind.status
         try:
+            self._cloud.faults.strike(job.record[self._kind.name])
             noted = self._work(job)
             ended = "Stopped" if job.stopping.is_set() else "Completed"
             self._cloud.records.change(job.record, **({status: ended} | noted))
         except Stopped:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the job has failed
-            self._cloud.records.change(
-                job.record, **{status: "Failed", "FailureReason": reason(error)[:LONGEST_REASON]}
-            )
+            failed = {status: "Failed", "FailureReason": reason(error)[:LONGEST_REASON]}
+            if "SecondaryStatus" in job.record:
+                failed["SecondaryStatus"] = "Failed"
+            self._cloud.records.change(job.record, **failed)

@@ -26,6 +26,7 @@ STOP_S = 120  # between SIGTERM and SIGKILL
 LOOK_S = 0.1
 SEND_S = 2.0  # between two looks at the checkpoints
 MOST_RUNTIME_S = 86_400
+SPOT = "EnableManagedSpotTraining"
 
 
 class Training:
@@ -41,9 +42,12 @@ class Training:
         """
         Take the instances of a spot job away, as AWS does when it needs them.
         """
-        record = self._cloud.records.get("TrainingJob", name)
-        if not record.get("EnableManagedSpotTraining"):
-            raise ValueError(f"{name} is not a spot job: EnableManagedSpotTraining is not set")
+        jobs = self._cloud.records.all("TrainingJob")
+        if not any(each["TrainingJobName"] == name and each.get(SPOT) for each in jobs):
+            raise ValueError(
+                f"there is no spot training job '{name}'; expected one that was created with "
+                f"{SPOT} (./deploy.sh: training.spot = true)"
+            )
         self._interrupted.add(name)
 
     def work(self, job: Job) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import boto3
 import pytest
+from deploy import rehearsal
+from local_cloud import images
+from local_cloud.server import LocalCloud, local_cloud
 
 import aws
 from deployments import APPLICATION, BUCKET, Account, Commands, push
@@ -65,3 +68,30 @@ def run(account: Account, tmp_path: Path) -> Commands:
         f'bucket = "{BUCKET}"',
     ]
     return Commands(tmp_path / "deploy.toml", lines)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A local cloud, to which this process's clients lead."""
+    with (
+        local_cloud(tmp_path_factory.mktemp("cloud"), clock=600, startup_s=90) as started,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("AWS_ENDPOINT_URL", started.url)
+        for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test")):
+            patch.setenv(f"AWS_{name}", value)
+        for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+            patch.setenv(name, aws.REGION)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def rehearse(cloud: LocalCloud, image: str, tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    """The commands on the local cloud, with the image in its registry."""
+    images.push(cloud.cloud, image, f"{APPLICATION}:v1")
+    lines = [
+        f'application = "{APPLICATION}"',
+        f'role = "{rehearsal.ROLE}"',
+        f'bucket = "{rehearsal.BUCKET}"',
+    ]
+    return Commands(tmp_path_factory.mktemp("commands") / "deploy.toml", lines)

@@ -1,11 +1,13 @@
 """A dry run only reads, and prints what a real run sends."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from deploy import rehearsal
 from deploy.errors import ExitCode
 
 from deployments import BUCKET
@@ -154,3 +156,24 @@ def test_another_processor_is_refused(run, account, tmp_path):
     ended = run("train", "--data", tmp_path / "data")
     assert (ended.code, account.calls) == (ExitCode.USAGE, [])
     assert "jobs run on amd64 only" in ended.err
+
+
+def test_a_dry_run_on_the_local_cloud_makes_nothing_there(run, account, tmp_path, monkeypatch):
+    """It goes where cloud.sh says, for S3 too, with the cloud's role and bucket, and only reads."""
+    script = tmp_path / "local_test/cloud.sh"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\necho 'export AWS_MARK=here'\necho 'unset AWS_ENDPOINT_URL_S3'\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(rehearsal, "TOP", tmp_path)
+    monkeypatch.setenv("AWS_MARK", "elsewhere")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    trusted = json.dumps({"Principal": {"Service": "sagemaker.amazonaws.com"}})
+    account.client("iam").create_role(RoleName="rehearsal", AssumeRolePolicyDocument=trusted)
+    ended = run("train", "--data", tmp_path / "data", "--dry-run", "--local")
+    assert ended.code == 0, ended.err
+    assert ended.json()[-1]["input"]["RoleArn"] == rehearsal.ROLE
+    assert account.calls == []
+    buckets = account.client("s3").list_buckets()["Buckets"]
+    assert [each["Name"] for each in buckets] == [BUCKET]
+    assert os.environ["AWS_MARK"] == "here"
+    assert "AWS_ENDPOINT_URL_S3" not in os.environ

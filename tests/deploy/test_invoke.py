@@ -4,7 +4,6 @@ import io
 import sys
 
 import pytest
-from deploy import causes
 from deploy.errors import ExitCode
 
 
@@ -54,23 +53,3 @@ def test_an_endpoint_that_is_not_there_is_named(run, tmp_path):
         ExitCode.USAGE,
         True,
     )
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        "invalid_value",
-        "unsupported_media_type",
-        "not_acceptable",
-        "payload_too_large",
-        "worker_failed",
-    ],
-)
-def test_a_refused_request_comes_with_the_remedy(ask, account, error):
-    """What the container says, then the row of the table."""
-    said = f'{{"error": {{"code": "{error}", "message": "no"}}}}'
-    account.failing["InvokeEndpoint"] = ("ModelError", said)
-    ended = ask("q.csv")
-    assert ended.code == 4
-    assert said in ended.err
-    assert causes.match(error)[0].remedy in ended.err

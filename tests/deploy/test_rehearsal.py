@@ -1,55 +1,25 @@
 """Every command on the local cloud, with containers of the real image."""
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 from deploy import rehearsal
 from deploy.errors import ExitCode
-from deploy.settings import Settings
-from local_cloud import images
-from local_cloud.server import LocalCloud, local_cloud
 
-import containers
 from deployments import Commands
-from project import SAMPLE, TOP, own_algorithm, quick
+from project import SAMPLE, own_algorithm, quick
 
 pytestmark = pytest.mark.docker
 
 CONTENT_TYPE, EXAMPLE = own_algorithm().input.example()
-BAD_IMAGE = TOP / "tests/deploy/bad_image"
-SETTINGS = Settings(role=rehearsal.ROLE, bucket=rehearsal.BUCKET)
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """A local cloud with a role and a bucket, to which this process's clients lead."""
-    with (
-        local_cloud(tmp_path_factory.mktemp("cloud"), clock=600, startup_s=90) as started,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("AWS_ENDPOINT_URL", started.url)
-        for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test")):
-            patch.setenv(f"AWS_{name}", value)
-        for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
-            patch.setenv(name, "eu-west-1")
-        rehearsal.furnish(SETTINGS)
-        yield started
-
-
-@pytest.fixture(scope="module")
-def run(cloud: LocalCloud, image: str, tmp_path_factory: pytest.TempPathFactory) -> Commands:
-    """The commands, with the image in the registry."""
-    images.push(cloud.cloud, image, "toys:v1")
-    lines = [
-        'application = "toys"',
-        f'role = "{SETTINGS.role}"',
-        f'bucket = "{SETTINGS.bucket}"',
-    ]
-    return Commands(tmp_path_factory.mktemp("commands") / "deploy.toml", lines)
+def run(rehearse: Commands) -> Commands:
+    """The commands on the local cloud."""
+    return rehearse
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +86,9 @@ def test_a_batch_does_what_is_missing(run, job, tmp_path):
     """
     s3 = boto3.client("s3")
     for name in ("a", "b/b", "c"):
-        s3.put_object(Bucket=SETTINGS.bucket, Key=f"questions/{name}", Body=EXAMPLE)
+        s3.put_object(Bucket=rehearsal.BUCKET, Key=f"questions/{name}", Body=EXAMPLE)
     run.lines += ["[batch]", "instance_count = 2"]
-    command = ["batch", f"s3://{SETTINGS.bucket}/questions/", "--content-type", CONTENT_TYPE]
+    command = ["batch", f"s3://{rehearsal.BUCKET}/questions/", "--content-type", CONTENT_TYPE]
     command += ["--whole-files", "--into", str(tmp_path / "answers"), "--json"]
     try:
         first = run(*command)
@@ -127,9 +97,9 @@ def test_a_batch_does_what_is_missing(run, job, tmp_path):
         joined = (tmp_path / "answers").read_bytes()
 
         assert "all 3 files have their answers" in run(*command).err
-        folder = first.json()["answers"].removeprefix(f"s3://{SETTINGS.bucket}/")
-        s3.delete_object(Bucket=SETTINGS.bucket, Key=f"{folder}b/b.out")
-        s3.put_object(Bucket=SETTINGS.bucket, Key="questions/c", Body=EXAMPLE)
+        folder = first.json()["answers"].removeprefix(f"s3://{rehearsal.BUCKET}/")
+        s3.delete_object(Bucket=rehearsal.BUCKET, Key=f"{folder}b/b.out")
+        s3.put_object(Bucket=rehearsal.BUCKET, Key="questions/c", Body=EXAMPLE)
         again = run(*command)
     finally:
         del run.lines[-2:]
@@ -139,61 +109,11 @@ def test_a_batch_does_what_is_missing(run, job, tmp_path):
     assert (tmp_path / "answers").read_bytes() == joined
 
 
-@pytest.fixture(scope="module")
-def bad(cloud: LocalCloud, image: str) -> Iterator[str]:
-    """Images from which nothing good comes: bad, one without train, and one for no processor."""
-    changes = {"bad": "true", "none": "rm train", "garbage": "printf '\\177ELF' > train"}
-    tags = {name: f"container-suite/{name}:{os.getpid()}" for name in changes}
-    for name, change in changes.items():
-        arguments = ("--build-arg", f"IMAGE={image}", "--build-arg", f"CHANGE={change}")
-        containers.docker("build", "--tag", tags[name], *arguments, str(BAD_IMAGE))
-        images.push(cloud.cloud, tags[name], f"{name}:v1")
-    yield "bad:v1"
-    containers.docker("image", "rm", "--force", "--no-prune", *tags.values())
-
-
-@pytest.mark.parametrize(
-    ("image_name", "how", "remedy"),
-    [
-        ("bad", "memory", "Take a larger instance type, or fewer workers"),
-        ("bad", "sleep", "Raise `training.max_hours`"),
-        ("bad", "fail", "Correct what the reason names"),
-        ("none", "any", "Build with `./build.sh`"),
-        ("garbage", "any", "builds linux/amd64 unless `PLATFORM`"),
-    ],
-)
-def test_why_explains_a_failed_training(run, bad, image_name, how, remedy):
-    """The container's end, whatever it is, leads to the row of the table."""
-    run.lines += ["[training]", "max_hours = 0.001"]
-    try:
-        command = ["train", "--data", SAMPLE, "--set", f"how={how}", "--image", f"{image_name}:v1"]
-        ended = run(*command, "--json")
-    finally:
-        del run.lines[-2:]
-    assert ended.code == ExitCode.FAILED, ended.err
-    name = ended.err.split("more: ./deploy.sh why ")[1].split()[0]
-    assert remedy in run("why", name, poll=False).out
-
-
-def test_why_explains_a_model_that_is_not_served(run, bad, tmp_path):
-    """The endpoint fails its pings; the log's reason stands beside the row of the table."""
-    (tmp_path / "weights").write_text("none", encoding="utf-8")
-    command = ["realtime", "--name", "toys-broken", "--model", tmp_path, "--image", bad]
-    ended = run(*command)
-    assert ended.code == ExitCode.FAILED
-    said = run("why", "toys-broken", poll=False).out
-    assert "did not pass the ping health check" in said
-    assert "the model has no weights" in said
-    assert "Start the same image and archive" in said
-    assert "It can only be deleted: ./deploy.sh teardown toys-broken" in run(*command).err
-    assert run("teardown", "toys-broken", "--yes").code == 0
-
-
 def test_why_explains_a_failed_batch(run, job):
     """A content type that the model does not read."""
     s3 = boto3.client("s3")
-    s3.put_object(Bucket=SETTINGS.bucket, Key="bad/a", Body=EXAMPLE)
-    place = f"s3://{SETTINGS.bucket}/bad/"
+    s3.put_object(Bucket=rehearsal.BUCKET, Key="bad/a", Body=EXAMPLE)
+    place = f"s3://{rehearsal.BUCKET}/bad/"
     ended = run("batch", place, "--content-type", "none/such", "--whole-files")
     assert ended.code == ExitCode.FAILED
     name = ended.err.split("more: ./deploy.sh why ")[1].split()[0]
@@ -245,7 +165,7 @@ def test_teardown_takes_everything_with_the_tag(run, job, cloud):
     assert f"model {model}" not in ended.json()["deleted"]
     assert not scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
     kept = run("teardown", "--yes", "--json").json()["kept"]
-    assert f"files in s3://{SETTINGS.bucket}/toys" in kept
+    assert f"files in s3://{rehearsal.BUCKET}/toys" in kept
     assert "log group /aws/sagemaker/Endpoints/toys-serverless" in kept
     assert sagemaker.list_endpoints()["Endpoints"] == []
     assert [each["ModelName"] for each in sagemaker.list_models()["Models"]] == ["strange"]

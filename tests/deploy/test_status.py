@@ -4,7 +4,6 @@ import ast
 import json
 import time
 
-import pytest
 from deploy import causes
 from deploy.errors import ExitCode
 
@@ -87,77 +86,9 @@ def test_each_row_of_the_troubleshooting_page_is_read():
         assert causes.match(f"so: {each.signs[-1]}!")[0] in (each, causes.match(each.signs[-1])[0])
 
 
-REFUSALS = [
-    ("ResourceLimitExceeded", "The account-level service limit 'ml.m5.large' is 0"),
-    ("ValidationException", "Could not assume role arn:aws:iam::123456789012:role/worker"),
-    ("AccessDeniedException", "User is not authorized to perform: sagemaker:CreateModel"),
-    ("ExpiredTokenException", "The security token included in the request is expired"),
-    ("ThrottlingException", "Rate exceeded"),
-    ("ValidationException", "Unsupported manifest media type application/vnd.oci.image.index"),
-    ("ValidationException", "Could not find model data at s3://b/m.tar.gz"),
-]
-
-
-@pytest.mark.parametrize(("code", "message"), REFUSALS, ids=lambda text: text[:24])
-def test_a_refused_call_comes_with_the_remedy(run, account, tmp_path, code, message):
-    """What AWS says, then the row of the table."""
-    account.failing["CreateModel"] = (code, message)
-    ended = run("realtime", "--model", tmp_path / "model")
-    assert ended.code == 3
-    assert message in ended.err
-    assert causes.match(f"{code} {message}")[0].remedy in ended.err
-
-
-def test_no_region_and_no_network_come_with_the_remedy(run, account, tmp_path, monkeypatch):
-    """Before AWS is reached at all."""
-    monkeypatch.undo()  # a new session
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    ended = run("status", poll=False)
-    assert (ended.code, "HTTPS_PROXY" in ended.err) == (3, True)
-    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    ended = run("status", poll=False)
-    assert (ended.code, "export AWS_REGION=" in ended.err) == (3, True)
-
-
-def test_why_names_the_alarm_of_a_rollback(run, account, tmp_path):
-    """The reason may be empty: the alarms that watched the update say it."""
-    run("realtime", "--model", tmp_path / "model")
-    cloudwatch = account.client("cloudwatch")
-    cloudwatch.put_metric_alarm(
-        AlarmName="errors",
-        MetricName="Invocation5XXErrors",
-        Namespace="AWS/SageMaker",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-    )
-    cloudwatch.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="9 errors")
-    watched = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]}}
-    account.answers["DescribeEndpoint"] = [{"LastDeploymentConfig": watched}]
-    said = run("why", poll=False).out
-    assert "errors is ALARM: 9 errors" in said
-    assert "the old configuration serves" in said
-
-
-REASONS = [
-    "CapacityError: Unable to provision requested ML compute capacity",
-    "MaxRuntimeExceeded",
-    "MaxWaitTimeExceeded",
-    "AlgorithmError: label is 'many' in row 3, exit code: 3",
-]
-
-
-@pytest.mark.parametrize("reason", REASONS)
-def test_why_finds_the_row_of_a_failed_job(run, account, tmp_path, reason):
+def test_why_finds_the_row_of_a_failed_job(run, account, tmp_path):
     """Reason, last lines of each host, cause and remedy in one answer."""
+    reason = "CapacityError: Unable to provision requested ML compute capacity"
     job = run("train", "--data", tmp_path / "data", "--json").json()["training_job"]
     state = {"TrainingJobStatus": "Failed", "FailureReason": reason}
     account.answers["DescribeTrainingJob"] = [state | {"SecondaryStatus": "Failed"}]

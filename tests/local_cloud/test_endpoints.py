@@ -411,6 +411,12 @@ def test_asynchronous_requests_leave_results_in_s3(cloud, stand_in):
         assert cloud.settled("later")["ProductionVariants"][0]["CurrentInstanceCount"] == count
 
     scale(0)
+    update = {"EndpointName": "later", "EndpointConfigName": "later"}
+    update["RetainAllVariantProperties"] = True
+    with pytest.raises(ClientError, match="which is 0 instance"):
+        cloud.client().update_endpoint(**update, DeploymentConfig=guarded(CANARY, 0))
+    cloud.client().update_endpoint(**update)
+    assert cloud.settled("later")["ProductionVariants"][0]["CurrentInstanceCount"] == 0
     waiting = ask(Body=b"inline")
     scale(1)
     cloud.until(lambda: cloud.keys("later/"), lambda found: len(found) == 2)

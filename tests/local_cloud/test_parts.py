@@ -9,11 +9,30 @@ import pytest
 from local_cloud import alarms, engine, store
 from local_cloud.clock import Clock, Stopped
 from local_cloud.errors import Failed
+from local_cloud.hosting.asynchronous import Queues, Task
 from local_cloud.hosting.deployments import Deployment
 from local_cloud.hosting.fleet import Fleet
 from local_cloud.hosting.variant import Variant
 from local_cloud.jobs.checkpoints import Checkpoints
 from local_cloud.jobs.training import _Run
+
+
+def test_a_defect_at_a_queued_request_is_its_answer(caplog):
+    """Whatever goes wrong, the caller finds a failure object, and the log the traceback."""
+    written = {}
+    backend = SimpleNamespace(publish=lambda *_: None)
+    kept = SimpleNamespace(write=lambda uri, body, **_: written.update({uri: body}))
+    cloud = SimpleNamespace(store=kept, backend=backend, region="here", clock=Clock())
+    places = {"AsyncInferenceConfig": {"OutputConfig": {}}}
+    fleet = SimpleNamespace(config=places)
+    endpoint = SimpleNamespace(name="e", fleet=fleet, take=lambda: (None, None))
+    queues = Queues(cloud, None, SimpleNamespace(ask=lambda *_, **__: 1 / 0))
+    queues._running["e"] = 1
+    task = Task("1", "1", "", b"1", {}, "s3://b/good", "s3://b/bad", 1, float("inf"), "")
+    queues._run(endpoint, task)
+    assert written == {"s3://b/bad": b"InternalServerError: ZeroDivisionError: division by zero"}
+    assert "Traceback" in caplog.text
+    assert queues._running["e"] == 0
 
 
 def test_keys_may_have_any_character():

@@ -28,8 +28,9 @@ def run(folder, *words, **environ):
 
 def test_the_cloud_starts_is_used_and_stops(image, tmp_path):
     """
-    1. start 2. start again 3. the AWS command line uses the exports 4. an image is pushed 5. stop.
-    Result: the same exports, the image's digest in ECR, and nothing is left.
+    1. start 2. start again 3. an image is pushed, by a bad name too 4. the AWS command line uses
+    the exports, where S3 has its own address 5. stop. Result: the same exports, the image's digest
+    in ECR, a sentence on what is wrong, and nothing is left.
     """
     folder = clone(tmp_path / "clone")
     (folder / ".venv").symlink_to(Path(sys.prefix))
@@ -45,18 +46,30 @@ def test_the_cloud_starts_is_used_and_stops(image, tmp_path):
         pushed = run(folder, "push", image, "team/mine:v1")
         assert pushed.returncode == 0, pushed.stderr
         uri = pushed.stdout.strip()
+        for words, said in (
+            (("push", image, "Not/A-Name"), "'Not/A-Name' is not REPOSITORY[:TAG]; expected small"),
+            (("push", "none-such"), "none-such"),
+            (("interrupt", "none-such"), "none-such"),
+        ):
+            refused = run(folder, *words)
+            assert refused.returncode == 1
+            assert said in refused.stderr
+            assert "<" not in refused.stderr
+        environ = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
         script = f"""
-            {started.stdout}
-            export PATH={Path(sys.executable).parent}:$PATH
+            {run(folder, "status", **environ).stdout}
+            aws s3api head-bucket --bucket rehearsal >/dev/null
+            aws iam get-role --role-name rehearsal >/dev/null
             aws s3 mb s3://from-the-command-line >/dev/null
             aws ecr describe-images --repository-name team/mine --image-ids imageTag=v1 \\
               --query 'imageDetails[0].imageDigest' --output text
             aws sagemaker create-model --model-name pushed --primary-container Image={uri} \\
               --execution-role-arn arn:aws:iam::123456789012:role/any --query ModelArn --output text
         """
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-euc", script],
-            env=os.environ | {"HOME": str(tmp_path)},
+            env=os.environ | environ | {"HOME": str(tmp_path), "PATH": path},
             capture_output=True,
             text=True,
         )

@@ -67,7 +67,6 @@ def test_the_local_cloud_answers_by_what_its_page_says(image, tmp_path):
     blocks.sort(key=lambda block: "cloud.sh stop" in block)  # the end comes last
     with free_port() as port:
         pass
-    blocks = [block for block in blocks if '"NAME"' not in block]  # stands for a spot job
     script = "".join(blocks).replace("./build.sh taxi-fare\n", "").replace("taxi-fare", image)
     script = script.replace("cloud.sh start", f"cloud.sh start --port {port}")
     after = f"local_test/cloud.sh stop; docker image rm --force --no-prune {image}-mute"
