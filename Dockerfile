@@ -71,6 +71,8 @@ ARG FOLDER
 
 COPY container /opt/program
 COPY ${FOLDER} /opt/packages
+# Watching and comparing models runs in the image too, as processing jobs.
+COPY monitoring /opt/packages/monitoring
 
 # 1. Beside sagemaker_runtime stand the algorithm and the packages that stand beside it in FOLDER.
 # 2. A Windows line ending makes "python3\r: No such file or directory" of a script's first line.

@@ -27,6 +27,9 @@ the model, a pickle for one: then each worker loads it, under its own account, a
 ``DISTRIBUTED = True`` says that ``train`` makes one model over the rows of several hosts, by
 ``job.cluster``: without it, a job with an instance_count above one is refused before it reads data.
 
+``segments(columns)`` names groups of rows by which errors are told apart when the model is watched,
+such as ``{"airport": {"JFK": a truth for each row}}``; it may be left out.
+
 ``predict`` is called once for each piece that ``INPUT`` reads a body in. Small bodies are one
 piece, large tables come in several of some thousand rows each, a piece without rows is left out,
 and all but ``Table`` give the whole body at once. Before the first answer, the self-test of
@@ -63,6 +66,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from sagemaker_runtime.baseline.seen import Segments
 from sagemaker_runtime.errors import AlgorithmError
 from sagemaker_runtime.formats.npy import Npy
 from sagemaker_runtime.formats.plain import Bytes, Json, Text
@@ -181,12 +185,13 @@ class Algorithm:
     entry_point: bool = False
     runs_code: bool = False
     distributed: bool = False
+    segments: Segments | None = None
 
 
 def find_algorithm(program: Path = PROGRAM) -> Algorithm:
     """
     Import the package that ALGORITHM names, as the image does, or else the only one there is
-    beside ``sagemaker_runtime``.
+    beside ``sagemaker_runtime`` and ``monitoring``.
 
     Raises AlgorithmError when it is not clear which package is meant, when one has a name that is
     taken, or when it lacks a part.
@@ -219,6 +224,7 @@ def find_algorithm(program: Path = PROGRAM) -> Algorithm:
         entry_point,
         getattr(module, "RUNS_CODE", entry_point),
         getattr(module, "DISTRIBUTED", False),
+        getattr(module, "segments", None),
     )
 
 
@@ -229,7 +235,7 @@ def _chosen(program: Path, wanted: str) -> str:
     found = sorted(
         init.parent.name
         for init in program.glob("*/__init__.py")
-        if init.parent.name != Path(__file__).parent.name
+        if init.parent.name not in (Path(__file__).parent.name, "monitoring")
     )
     for name in found:
         if hidden := taken_by(program, name):

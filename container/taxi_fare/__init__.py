@@ -4,13 +4,14 @@ Taxi fares in New York: the algorithm, and the one package to replace with your 
 
 from sagemaker_runtime.algorithm import TrainingJob
 from taxi_fare.artifact import load
+from taxi_fare.groups import segments
 from taxi_fare.hyperparameters import HYPERPARAMETERS
 from taxi_fare.prediction import predict
 from taxi_fare.schema import INPUT
 
 DISTRIBUTED = True
 
-__all__ = ["DISTRIBUTED", "HYPERPARAMETERS", "INPUT", "load", "predict", "train"]
+__all__ = ["DISTRIBUTED", "HYPERPARAMETERS", "INPUT", "load", "predict", "segments", "train"]
 
 
 def train(job: TrainingJob) -> None:

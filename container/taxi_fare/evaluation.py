@@ -3,7 +3,6 @@ How good a model is, in figures.
 """
 
 import math
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,17 +11,12 @@ from sagemaker_runtime.algorithm import Columns
 from sagemaker_runtime.engines.trees import Trees
 from taxi_fare import features, geography
 from taxi_fare.blocks import Add
+from taxi_fare.groups import SAME_PLACE_KM, by_airport, by_distance, hours
 from taxi_fare.trips import END_OF_PICKUPS, FIRST_PICKUP
-
-# km as the crow flies. A trip of less than 50 m ends where it began: a round trip or a wrong
-# drop-off, whose fare the coordinates cannot tell.
-SAME_PLACE_KM = 0.05
-BANDS_KM = (0.0, SAME_PLACE_KM, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, np.inf)
 
 DENSITY_DOLLARS = 70  # side of the density; 0.5 % of trips cost more
 CLOSE_DOLLARS = 1.0
 CLOSE_SHARE = 0.10
-NO_AIRPORT = "no airport"
 SHUFFLES = 3  # of a feature, to measure its importance to two digits
 
 
@@ -48,9 +42,9 @@ def evaluate(
     km = geography.trip_km(columns)
     groups = {"all": {"": np.ones(len(actual), dtype=bool)}, "core": {"": km > SAME_PLACE_KM}}
     groups |= {
-        "by_distance": _by_distance(km),
+        "by_distance": by_distance(columns),
         "by_hour": _by_hour(columns),
-        "by_airport": _by_airport(columns),
+        "by_airport": by_airport(columns),
         "by_year": _by_year(columns),
     }
     sums = [_sums(actual[rows], errors[rows]) for each in groups.values() for rows in each.values()]
@@ -130,35 +124,9 @@ def _figures(name: str, sums: list[float]) -> dict[str, Any]:
     }
 
 
-def _by_distance(km: np.ndarray) -> dict[str, np.ndarray]:
-    band = np.searchsorted(BANDS_KM, km, side="right") - 1
-    names = [
-        f"{low:g}+" if high == np.inf else f"{low:g}-{high:g}" if low else f"<{high:g}"
-        for low, high in pairwise(BANDS_KM)
-    ]
-    return {name: band == place for place, name in enumerate(names)}
-
-
 def _by_hour(columns: Columns) -> dict[str, np.ndarray]:
-    pickup = columns["pickup_datetime"]
-    hour = (pickup - pickup.astype("datetime64[D]")).astype("timedelta64[h]").astype(int)
+    hour = hours(columns)
     return {str(each): hour == each for each in range(24)}
-
-
-def _by_airport(columns: Columns) -> dict[str, np.ndarray]:
-    """
-    Group trips by the airport where either end lies; one between two airports counts in both.
-    """
-    start = geography.locate(columns["pickup_longitude"], columns["pickup_latitude"])
-    end = geography.locate(columns["dropoff_longitude"], columns["dropoff_latitude"])
-    groups = {NO_AIRPORT: np.ones(len(start.along), dtype=bool)}
-    for airport in (geography.JFK, geography.LAGUARDIA, geography.NEWARK):
-        there = (geography.km_to(airport, start) <= airport.radius_km) | (
-            geography.km_to(airport, end) <= airport.radius_km
-        )
-        groups[NO_AIRPORT] &= ~there
-        groups[airport.name] = there
-    return groups
 
 
 def _by_year(columns: Columns) -> dict[str, np.ndarray]:

@@ -89,6 +89,7 @@ def train(job: TrainingJob) -> None:
     sample, sample_fares = map(np.concatenate, map(job.cluster.gather, (sample, fares[some])))
     if not job.cluster.is_leader:
         return
+    job.seen.judge(judged, judged["predicted"])
     if not (progress.partial or job.stopping()):
         results["forward"] = forward.judge(few_trips, judged, partial(_fitted_on, job))
     metrics = {name: results[name.removeprefix("validation:")] for name in METRICS}

@@ -61,7 +61,7 @@ def test_local_training_is_no_false_green(local_runs, name):
         "estimator.skops",
         "metadata.json",
         "openapi.json",
-        "training_ranges.json",
+        "baseline.json",
         "trees.npz",
     }
     with tarfile.open(archive) as tar:

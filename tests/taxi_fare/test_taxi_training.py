@@ -31,10 +31,10 @@ def test_the_fare_model_has_its_files(fares):
     """The archive holds the serving model, the estimator and what they are made of."""
     root, _ = fares
     assert files(root / "model") == [
+        "baseline.json",
         "estimator.skops",
         "metadata.json",
         "openapi.json",
-        "training_ranges.json",
         "trees.npz",
     ]
     metadata = json.loads((root / "model/metadata.json").read_text())

@@ -54,7 +54,15 @@ def test_ruff_would_change_nothing():
 def test_types_agree():
     """mypy finds nothing in the program, the commands and the examples."""
     excluded = (f"--exclude=^container/{name}/" for name in packages())
-    folders = ("conformance", "container", "deploy", "examples", "infra", "local_cloud")
+    folders = (
+        "conformance",
+        "container",
+        "deploy",
+        "examples",
+        "infra",
+        "local_cloud",
+        "monitoring",
+    )
     # As tutorials write it, on packages that are installed in images only.
     tool("mypy", *excluded, "--exclude=^conformance/examples/", *folders)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sagemaker_runtime.ranges import Ranges
+from sagemaker_runtime.baseline.content import Ranges
 from sagemaker_runtime.serving.folder import METRICS_VARIABLE
 from sagemaker_runtime.serving.observed import Counts, Observer, Piece
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from sagemaker_runtime.baseline.content import Ranges
 from sagemaker_runtime.formats.columns import count
 from sagemaker_runtime.formats.schema import Columns
-from sagemaker_runtime.ranges import Ranges
 
 # Upper ends of the counts of predictions where training has left none.
 USUAL_STEPS = (-1000.0, -100, -10, -1, 0, 0.1, 0.25, 0.5, 0.75, 0.9, 1, 10, 100, 1000, 10_000)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sagemaker_runtime.baseline.seen import Seen
 from sagemaker_runtime.errors import AlgorithmError
 from sagemaker_runtime.formats.schema import Columns
 from sagemaker_runtime.formats.table import Table
-from sagemaker_runtime.ranges import Seen
 from sagemaker_runtime.training.channels import Channels
 from sagemaker_runtime.training.checkpoints import Checkpoints
 from sagemaker_runtime.training.cluster import Cluster
@@ -34,8 +34,9 @@ class TrainingJob:
     metadata.json. ``checkpoints`` keeps what a later start continues from. ``cluster`` has the
     job's hosts and what they tell each other; on several, the leader's ``model_dir`` and metrics
     are what counts. ``input`` is the algorithm's INPUT, whose columns ``rows`` reads; ``seen``
-    notes the ranges of those that are numbers, which are stored beside the model, and
-    ``seen.use(columns)`` says that it is trained on these rows instead.
+    notes how their values are distributed, which is stored beside the model in baseline.json.
+    ``seen.use(columns)`` says that it is trained on these rows instead, ``seen.judge(columns,
+    predicted)`` what it predicts for rows, label included, that it was not trained on.
     """
 
     hyperparameters: Mapping[str, Any]

@@ -10,9 +10,9 @@ from collections.abc import Mapping, MutableSequence, Sequence
 
 from sagemaker_runtime import openapi
 from sagemaker_runtime.algorithm import Algorithm, find_algorithm
+from sagemaker_runtime.baseline.seen import Seen
 from sagemaker_runtime.errors import DataError, ExitCode, JobError
 from sagemaker_runtime.paths import PROGRAM, Paths
-from sagemaker_runtime.ranges import Seen
 from sagemaker_runtime.training import (
     channels,
     checkpoints,
@@ -120,7 +120,7 @@ def run(
         if hosts.is_leader:
             partial.mark(staged.model, paths.model)
             if any(staged.model.iterdir()):  # a model without files is refused below
-                seen.save(staged.model, algorithm.input)
+                seen.save(staged.model, algorithm.input, algorithm.segments)
             files = publish.collect(staged.model, folder / "copies")
             verification.verify(folder, environ, stops)
             if described := _described(algorithm):

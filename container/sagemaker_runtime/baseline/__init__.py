@@ -1,0 +1,3 @@
+"""
+What training tells about its rows and its errors, in one small file beside the model.
+"""
