@@ -1,6 +1,5 @@
 """What GET /metrics says, as ``serve`` answers it. Each test of serve states its scenario."""
 
-import json
 import os
 import signal
 import subprocess
@@ -16,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from application import LINE, client_of
 from harness import ServeProcess, wait_until
 from project import CONTAINER, assemble
-from sagemaker_runtime.ranges import FILE, Ranges
+from sagemaker_runtime.algorithm import Column, Table
+from sagemaker_runtime.baseline.content import FILE, Baseline, Ranges
 from sagemaker_runtime.serving import metrics
 from sagemaker_runtime.serving.folder import METRICS_VARIABLE
 from sagemaker_runtime.serving.instruments import MOST_LABELS
@@ -52,7 +52,9 @@ def predict(model_dir, columns):
     return np.abs(np.nan_to_num(size))
 """
 
-RANGES = {"columns": {"size": [10, 20]}, "label": [10, 15, 20]}
+BASELINE = Baseline(
+    Table(Column("size", "number", "15")), Ranges({"size": (10, 20)}, [10, 15, 20]), {}
+)
 
 Found = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -64,7 +66,7 @@ def counting(shared: Path) -> Path:
 
 @pytest.fixture
 def ranged(model: Path) -> Path:
-    (model / FILE).write_text(json.dumps(RANGES))
+    (model / FILE).write_text(BASELINE.text())
     return model
 
 

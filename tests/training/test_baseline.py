@@ -1,4 +1,4 @@
-"""The baseline: what training tells about its rows and its errors, noted by train, read by serve."""
+"""What training tells about its rows and its errors, noted by train, read by serve."""
 
 import json
 import logging
@@ -63,7 +63,7 @@ def test_the_ranges_are_of_the_rows_used_the_counts_of_those_read(tmp_path: Path
 
 
 def test_the_newest_judged_rows_promise_the_error(tmp_path: Path) -> None:
-    """Of the rows that the model had not seen, the newest count, wherever in the file they stand."""
+    """Of the rows that the model had not seen the newest count, wherever they stand."""
     rows = 3 * NEWEST_ROWS
     at = np.datetime64("2014-01-01", "s") + np.arange(rows)
     price = np.random.default_rng(0).normal(10, 3, rows)
