@@ -17,6 +17,7 @@ from deploy.errors import ExitCode, Failed
 from deploy.infra import infra
 from deploy.invocation import invoke
 from deploy.logs import logs
+from deploy.monitor import monitor
 from deploy.status import status
 from deploy.teardown import teardown
 from deploy.training import train
@@ -32,6 +33,7 @@ COMMANDS = (
     status,
     logs,
     why,
+    monitor,
     teardown,
     doctor,
     infra,

@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     FAILED = 4  # a job, an endpoint or a request failed in AWS
     ROLLED_BACK = 5  # an update did not last; the old configuration serves
     TIMED_OUT = 6  # --timeout passed; the work goes on in AWS
+    ALARM = 7  # monitor: requests, predictions or errors changed since training
     USAGE = 64  # the command line, deploy.toml or what they name
     INTERRUPTED = 130  # Ctrl-C (128 + 2); the work goes on in AWS
 
@@ -65,6 +66,14 @@ class TimedOut(DeployError):
     """
 
     exit_code = ExitCode.TIMED_OUT
+
+
+class Alarm(DeployError):
+    """
+    A model in service is not what training promised.
+    """
+
+    exit_code = ExitCode.ALARM
 
 
 class Interrupted(DeployError):
