@@ -64,6 +64,7 @@ def describe(algorithm: Algorithm) -> Schema:
         "paths": {
             "/ping": {"get": _ping()},
             "/execution-parameters": {"get": _execution_parameters()},
+            "/metrics": {"get": _metrics()},
             "/invocations": {"post": _invocations(question, answer)},
         },
         "components": {"schemas": components},
@@ -95,6 +96,18 @@ def _execution_parameters() -> Schema:
             ),
             **_refusals(500, 502, 503, 504),
         },
+    }
+
+
+def _metrics() -> Schema:
+    described = {
+        "description": "Counters and histograms over all workers, as Prometheus reads them."
+    }
+    content = {"text/plain": {"schema": {"type": "string"}}}
+    return {
+        "operationId": "metrics",
+        "summary": "Tell how many requests, how fast, and what they held.",
+        "responses": {"200": described | {"content": content}, **_refusals(500, 502, 503, 504)},
     }
 
 

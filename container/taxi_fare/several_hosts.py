@@ -26,6 +26,8 @@ from taxi_fare.estimator import ROUGH_ROWS, pull, rough_model
 # Minutes after which LightGBM gives up a host: more than the longest wait for a slow one, as the
 # control plane finds the dead within seconds.
 TIME_OUT = 60
+# Dollars of which gradients are multiples. Those of 2^28 rows add up without rounding.
+SMALLEST = np.float32(2.0**-16)
 ROWS_AT_ONCE = 1 << 18  # whose hashes are computed together
 NETWORK_LINES = re.compile(
     r"^\[(?:machines|num_machines|local_listen_port|time_out|tree_learner): .*\]\n", re.MULTILINE
@@ -125,10 +127,12 @@ def fit(
     rounds = asked["n_estimators"]
     names = asked.keys() - {"n_estimators", "importance_type", "class_weight"}
     parameters = {name: asked[name] for name in names if asked[name] is not None}
-    parameters |= {"objective": "regression", "pre_partition": True}
+    parameters |= {"pre_partition": True}
     some, some_fares = sample(features, fares, cluster)
     rough = rough_model(some, some_fares, estimator="lightgbm", seed=asked["random_state"])
     targets = pull(rough, features, fares, clip=clip)
+    total, rows = added(cluster)([targets.sum(), len(targets)])
+    mean = _rounded(total / max(rows, 1))
     bins = lgb.Dataset(some, params=parameters).construct()
     first = lgb.Booster(model_str=begun) if begun else None
     done = first.current_iteration() if first else 0
@@ -148,14 +152,22 @@ def fit(
     }
 
     def after_round(state: Any) -> None:
+        if state.iteration == 0:
+            _raise_leaves(state.model, mean)
         if stop(state.iteration + 1, state.model):
             raise lgb.EarlyStopException(state.iteration, [])
 
     data = lgb.Dataset(
-        features, targets, reference=bins, params=parameters, free_raw_data=first is None
+        features,
+        targets.astype(np.float32),
+        reference=bins,
+        init_score=None if first else np.full(len(targets), mean),
+        params=parameters,
+        free_raw_data=first is None,
     )
+    del targets
     booster = lgb.train(
-        parameters | (network if len(members) > 1 else {}),
+        parameters | {"objective": exact_gradients} | (network if len(members) > 1 else {}),
         data,
         rounds - done,
         init_model=first,
@@ -165,6 +177,30 @@ def fit(
     text = NETWORK_LINES.sub("", booster.model_to_string())
     _text_of_first(cluster, ring, text)
     return lgb.Booster(model_str=text)
+
+
+def exact_gradients(scores: np.ndarray, data: Any) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return the derivatives of half the squared error, rounded so that their sums are exact.
+
+    Sums of others depend on their order, and with it which of two features that divide the rows
+    alike is taken: the models of two and of four hosts were 0.04 % apart.
+    """
+    errors = _rounded(scores.astype(np.float32) - data.get_label())
+    return errors, np.ones_like(errors)
+
+
+def _rounded(dollars: Any) -> Any:
+    return np.rint(dollars / SMALLEST) * SMALLEST
+
+
+def _raise_leaves(model: Any, mean: float) -> None:
+    """
+    Add to a model's first tree the mean that its fit started from, as LightGBM's own does.
+    """
+    (tree,) = model.dump_model(num_iteration=1)["tree_info"]
+    for leaf in range(tree["num_leaves"]):
+        model.set_leaf_output(0, leaf, model.get_leaf_output(0, leaf) + mean)
 
 
 def _ring(cluster: Cluster, has_rows: bool) -> tuple[list[str], int]:
