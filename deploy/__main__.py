@@ -18,9 +18,11 @@ from deploy.infra import infra
 from deploy.invocation import invoke
 from deploy.logs import logs
 from deploy.monitor import monitor
+from deploy.rollback import rollback_command
 from deploy.status import status
 from deploy.teardown import teardown
 from deploy.training import train
+from deploy.update import update_command
 from deploy.why import why
 
 COMMANDS = (
@@ -28,6 +30,8 @@ COMMANDS = (
     realtime,
     serverless,
     asynchronous,
+    update_command,
+    rollback_command,
     batch,
     invoke,
     status,

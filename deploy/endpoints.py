@@ -88,8 +88,9 @@ def deploy(session: Session, kind: str, name: str, given: str, image: str) -> No
     existing = describe(session, "endpoint", name)
     if existing and existing["EndpointConfigName"] != wanted:
         raise UsageError(
-            f"the endpoint {name} is there, with other content; delete it first: "
-            f"./deploy.sh teardown {name}, or make a second endpoint: --name {name}-2"
+            f"the endpoint {name} is there, with other content; change it: ./deploy.sh update "
+            f"{name}, delete it: ./deploy.sh teardown {name}, or make a second endpoint: --name "
+            f"{name}-2"
         )
     if existing and existing["EndpointStatus"] == "Failed":
         raise UsageError(

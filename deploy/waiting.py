@@ -36,12 +36,10 @@ def until(session: Session, name: str, look: Callable[[], tuple[str, bool]], sto
         raise Interrupted(f"{name} {goes_on}") from None
 
 
-def endpoint(session: Session, name: str, configuration: str) -> dict[str, Any]:
+def rest(session: Session, name: str, also: Callable[[], str] = lambda: "") -> dict[str, Any]:
     """
-    Wait until an endpoint serves a configuration and return its description.
-
-    A rollback ends InService like a success: only the name of the configuration tells. Raises
-    Failed and RolledBack.
+    Wait until an endpoint is in service and return its description; ``also`` is shown with its
+    state. Raises Failed.
     """
     found: dict[str, Any] = {}
 
@@ -50,21 +48,38 @@ def endpoint(session: Session, name: str, configuration: str) -> dict[str, Any]:
         found.update(describe(session, "endpoint", name) or {"EndpointStatus": "Deleted"})
         pending = found.get("PendingDeploymentSummary", {}).get("ProductionVariants", [])
         steps = {step["Status"] for each in pending for step in each.get("VariantStatus", [])}
-        state = " ".join([found["EndpointStatus"], *sorted(steps)])
+        state = " ".join([found["EndpointStatus"], *sorted(steps), also()]).strip()
         return state, found["EndpointStatus"] not in RUNNING
 
     until(session, name, look, f"./deploy.sh teardown {name}")
-    reason = found.get("FailureReason", "no reason is given")
     if found["EndpointStatus"] != "InService":
         raise Failed(
-            f"endpoint {name} is {found['EndpointStatus']}: {reason}\nmore: ./deploy.sh why {name}"
+            f"endpoint {name} is {found['EndpointStatus']}: {_reason(found)}\n"
+            f"more: ./deploy.sh why {name}"
         )
+    return found
+
+
+def endpoint(
+    session: Session, name: str, configuration: str, also: Callable[[], str] = lambda: ""
+) -> dict[str, Any]:
+    """
+    Wait until an endpoint serves a configuration and return its description.
+
+    A rollback ends InService like a success: only the name of the configuration tells. Raises
+    Failed and RolledBack.
+    """
+    found = rest(session, name, also)
     if found["EndpointConfigName"] != configuration:
         raise RolledBack(
             f"endpoint {name} serves {found['EndpointConfigName']} again, not {configuration}: "
-            f"{reason}\nmore: ./deploy.sh why {name}"
+            f"{_reason(found)}\nmore: ./deploy.sh why {name}"
         )
     return found
+
+
+def _reason(found: dict[str, Any]) -> str:
+    return str(found.get("FailureReason") or "no reason is given")
 
 
 def job(
