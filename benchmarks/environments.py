@@ -1,26 +1,31 @@
 # ruff: noqa: S603 - installs what subjects.py names
 """
-The environments of the peers, each with its own packages and an estimator fitted in it.
+The environments of the peers, the models that all of them load, and this project's guests.
 """
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from subjects import NO_TELEMETRY, WORKERS, Subject
+from subjects import NO_TELEMETRY, ONE_THREAD, SAMPLE, WORKERS, Subject
 
 HERE = Path(__file__).resolve().parent
-PEERS = HERE / "peers"
+PEERS, GUESTS, LOCKS = HERE / "peers", HERE / "guests", HERE / "requirements"
 CONTAINER = HERE.parent / "container"
 CACHE = Path(
     os.environ.get("BENCHMARK_CACHE") or Path.home() / ".cache/sagemaker-benchmarks"
 ).absolute()
 
-# What the model work of every peer needs.
-MODEL_PACKAGES = ("pandas", "scikit-learn")
+# The models as all peers load them, and what is sent to them.
+FITTED = CACHE / "models"
+# What a peer shares with all others.
+MODEL_PACKAGES = ("pandas", "scikit-learn", "lightgbm", "xgboost-cpu", "onnxruntime")
+OWN_PACKAGES = ("flask", "gunicorn", "gevent", "numpy")
 INSTALL_S = 900
 SETUP_S = 300
 
@@ -39,7 +44,7 @@ def home(subject: Subject) -> Path:
 
 
 def python(subject: Subject) -> str:
-    return str(home(subject) / "venv/bin/python") if subject.packages else sys.executable
+    return str(home(subject) / "venv/bin/python") if subject.lock else sys.executable
 
 
 def fill(command: tuple[str, ...], subject: Subject, **values: object) -> list[str]:
@@ -52,7 +57,9 @@ def fill(command: tuple[str, ...], subject: Subject, **values: object) -> list[s
     ]
 
 
-def environ(subject: Subject, run: Path, port: int, model_root: Path) -> dict[str, str]:
+def environ(
+    subject: Subject, run: Path, port: int, model_root: Path, models: Iterable[str] = (SAMPLE,)
+) -> dict[str, str]:
     """
     Return a subject's variables: none of the caller's that set threads or Python up.
     """
@@ -63,8 +70,8 @@ def environ(subject: Subject, run: Path, port: int, model_root: Path) -> dict[st
     }
     folders = {"run": run, "home": home(subject)}
     own = {name: value.format(**folders) for name, value in subject.environ.items()}
-    if subject.role in ("peer", "aside"):
-        own["PYTHONPATH"] = f"{PEERS}:{CONTAINER}"
+    if subject.role == "peer":
+        own["PYTHONPATH"] = str(PEERS)
     common = {
         "PATH": os.pathsep.join([str(Path(python(subject)).parent), kept.get("PATH", "")]),
         "TMPDIR": str(run),
@@ -73,43 +80,69 @@ def environ(subject: Subject, run: Path, port: int, model_root: Path) -> dict[st
         "SAGEMAKER_BASE_DIR": str(model_root),
         "SAGEMAKER_BIND_TO_PORT": str(port),
         "MODEL_SERVER_WORKERS": str(WORKERS),
-        "FARES_MODEL": str(model_file(subject)),
+        "BENCHMARK_FOLDER": str(FITTED),
+        "BENCHMARK_MODELS": ",".join(models),
         "PYTHONUNBUFFERED": "1",
     }
     return kept | NO_TELEMETRY | common | own
 
 
-def model_file(subject: Subject) -> Path:
-    # Its own features need their own estimator.
-    return home(subject) / f"{subject.environ.get('FARES_FEATURES', 'pandas')}.joblib"
-
-
-def prepare(subject: Subject, trips: Path, model_root: Path) -> str:
+def prepare(subject: Subject, model_root: Path) -> str:
     """
-    Install and fit what is missing and return the versions in use; raises Absent.
+    Install what is missing and return the versions in use; raises Absent.
     """
     folder = home(subject)
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = " ".join((*subject.packages, *MODEL_PACKAGES))
     stamp = folder / "installed"
-    if subject.packages and not (stamp.is_file() and stamp.read_text() == wanted):
-        print(f"installing {wanted}", flush=True)
+    lock = LOCKS / f"{subject.lock}.txt"
+    if subject.lock and not (stamp.is_file() and stamp.read_text() == lock.read_text()):
+        print(f"installing {subject.lock}", flush=True)
         uv = _uv()
         _run([uv, "venv", "-q", "--clear", "--python", sys.executable, str(folder / "venv")])
         install = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", python(subject)]
-        _run([*install, *wanted.split()], INSTALL_S)
-        stamp.write_text(wanted)
-    variables = environ(subject, folder, 0, model_root)
-    if subject.role in ("peer", "aside") and _older(model_file(subject), trips):
-        fit = [python(subject), "fares.py", str(trips), str(model_file(subject))]
-        _run(fit, SETUP_S, variables)
+        _run([*install, "-r", str(lock)], INSTALL_S)
+        shutil.copy(lock, stamp)
     if subject.setup:
+        variables = environ(subject, folder, 0, model_root, subject.models[:1])
         _run(fill(subject.setup, subject), SETUP_S, variables)
     return _versions(subject)
 
 
-def _older(file: Path, than: Path) -> bool:
-    return not file.is_file() or file.stat().st_mtime < than.stat().st_mtime
+def fit(models: Iterable[str], trips: Path | None = None) -> None:
+    """
+    Fit the models that are missing or older than what makes them, and write what is sent to them;
+    the sample's is fitted on ``trips``. Raises Absent.
+    """
+    made_by = b"".join(
+        (PEERS / f"{each}.py").read_bytes() for each in ("work", "fares", "onnx_file")
+    )
+    FITTED.mkdir(parents=True, exist_ok=True)
+    for name in models:
+        with trips.open("rb") if name == SAMPLE and trips else open(os.devnull, "rb") as data:
+            digest = hashlib.sha256(made_by + data.read()).hexdigest()
+        stamp = FITTED / f"{name}.made"
+        if not (stamp.is_file() and stamp.read_text() == digest):
+            variables = os.environ | ONE_THREAD | {"BENCHMARK_TRIPS": str(trips)}
+            _run([sys.executable, "work.py", str(FITTED), name], SETUP_S, variables)
+            stamp.write_text(digest)
+
+
+def guest(subject: Subject, model: str) -> tuple[Path, Path]:
+    """
+    Return a copy of this project's program with the model's algorithm in place of the sample's, and
+    a folder with the model, as SageMaker would have them.
+    """
+    name = subject.guests.get(model, f"{model}_model")
+    folder = home(subject) / "guests" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    ignored = shutil.ignore_patterns("taxi_fare", "__pycache__")
+    program = shutil.copytree(CONTAINER, folder / "program", ignore=ignored)
+    shutil.copytree(GUESTS / name, program / name)
+    (folder / "ml/model").mkdir(parents=True)
+    for file in (FITTED / model, FITTED / f"{model}.ubj"):
+        if file.is_file():
+            shutil.copy(file, folder / "ml/model")
+    return program, folder / "ml"
 
 
 def _uv() -> str:
@@ -121,13 +154,15 @@ def _uv() -> str:
 
 
 def _versions(subject: Subject) -> str:
-    names = [package.partition("[")[0].partition("<")[0] for package in subject.packages]
+    names = [*MODEL_PACKAGES, *OWN_PACKAGES]
+    if subject.lock:
+        asked = (LOCKS / f"{subject.lock}.in").read_text().splitlines()
+        names = [line.partition("[")[0].partition("<")[0].split()[0] for line in asked if line]
     code = (
         "import sys; from importlib.metadata import version as v; "
         "print(', '.join(f'{n} {v(n)}' for n in sys.argv[1:]))"
     )
-    own = ["flask", "gunicorn", "gevent", "numpy"]
-    return _run([python(subject), "-c", code, *(names or own), *MODEL_PACKAGES]).strip()
+    return _run([python(subject), "-c", code, *names]).strip()
 
 
 def _run(

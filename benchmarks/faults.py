@@ -92,12 +92,12 @@ def model_removed(subject: Subject, payloads: Payloads, model_root: Path) -> Fig
     """
     with tempfile.TemporaryDirectory(prefix="model-") as folder:
         Path(folder).chmod(0o755)
-        root, file = Path(folder, "ml"), Path(folder, "fares.joblib")
+        root, file = Path(folder, "ml"), Path(folder, "fares")
         shutil.copytree(model_root, root, symlinks=True)
-        original = Path(environ(subject, root, 0, root)["FARES_MODEL"])
+        original = Path(environ(subject, root, 0, root)["BENCHMARK_FOLDER"], "fares")
         if original.is_file():
             shutil.copy(original, file)
-        own = replace(subject, environ={**subject.environ, "FARES_MODEL": str(file)})
+        own = replace(subject, environ={**subject.environ, "BENCHMARK_FOLDER": folder})
         with running(own, root) as server:
             server.wait_for_ping()
             small(server, payloads)  # each worker may load the model when it is first asked

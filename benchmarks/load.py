@@ -7,7 +7,7 @@ import asyncio
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from threading import Event, Thread
 
 from environments import HERE, Absent
 from server import Server
+from subjects import Body
 
 LONGEST_WRK_S = 30
 PING_EVERY_S = 0.05
@@ -33,18 +34,32 @@ class Wrk:
     p99_ms: float
 
 
-def wrk(
-    server: Server, bodies: Path, connections: int, seconds: int, content_type: str = ""
-) -> Wrk:
+def write_bodies(bodies: Iterable[bytes], file: Path) -> Path:
     """
-    Send the bodies of a file in turn over some connections for whole seconds, four times as many
-    when nothing is answered in them; raises Absent when a request fails.
+    Write bodies for wrk, each after its length.
     """
-    subject = server.subject
-    url = f"http://127.0.0.1:{server.port}{subject.path}"
+    file.write_bytes(b"".join(b"%d\n%b" % (len(body), body) for body in bodies))
+    return file
+
+
+def wrk(server: Server, bodies: Sequence[Body], connections: int, seconds: int) -> Wrk:
+    """
+    Send bodies in turn over some connections for whole seconds, four times as many when nothing is
+    answered in them; raises Absent when a request fails.
+    """
+    url = f"http://127.0.0.1:{server.port}{server.path(bodies[0].model)}"
+    file = write_bodies(map(server.subject.body, bodies), server.run / "bodies")
+    content_type = server.subject.content_type or bodies[0].content_type
+    return wrk_at(url, content_type, file, connections, seconds)
+
+
+def wrk_at(url: str, content_type: str, bodies: Path, connections: int, seconds: int) -> Wrk:
+    """
+    Send the bodies of a file to an address; otherwise as wrk.
+    """
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s"]
     command += ["-s", str(HERE / "post.lua"), url, "--"]
-    command += [content_type or subject.content_type, str(bodies)]
+    command += [content_type, str(bodies)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 120)
     except subprocess.TimeoutExpired:
@@ -61,7 +76,7 @@ def wrk(
         return Wrk(figures["requests"] / figures["seconds"], figures["p50_ms"], figures["p99_ms"])
     if seconds > LONGEST_WRK_S:
         raise Absent(f"no answer in {seconds} s at {connections} connections")
-    return wrk(server, bodies, connections, 4 * seconds, content_type)
+    return wrk_at(url, content_type, bodies, connections, 4 * seconds)
 
 
 class PeakMemory:
@@ -88,7 +103,7 @@ class PeakMemory:
             self.mb = max(self.mb, self._server.memory_mb())
 
 
-def ping_p99_ms(server: Server, body: bytes, callers: int, seconds: float) -> float:
+def ping_p99_ms(server: Server, body: Body, callers: int, seconds: float) -> float:
     """
     Return the 99th percentile of pings while ``callers`` keep sending a large body, for at least
     ``seconds`` and one body each.

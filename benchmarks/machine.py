@@ -3,12 +3,16 @@
 What the figures were measured on.
 """
 
+import hashlib
 import os
 import platform
 import re
 import subprocess
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+
+SPEED_S = 0.5
 
 
 def describe() -> dict[str, str]:
@@ -28,6 +32,20 @@ def describe() -> dict[str, str]:
         "load before": f"{os.getloadavg()[2]:.2f}",
         "date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def speed() -> float:
+    """
+    Return how many thousand hashes one processor makes per second: a measure of the machine alone,
+    which tells a run that drifted from one that did not.
+    """
+    content, hashes = bytes(1024), 0
+    began = time.perf_counter()
+    while (took := time.perf_counter() - began) < SPEED_S:
+        for _ in range(1000):
+            hashlib.sha256(content).digest()
+        hashes += 1
+    return hashes / took
 
 
 def _version(*command: str) -> str:

@@ -1,13 +1,13 @@
 -- For wrk: sends the bodies of a file in turn and prints the figures as one line of JSON.
--- wrk -s post.lua URL -- CONTENT-TYPE FILE, where the bodies in FILE are divided by zero bytes.
+-- wrk -s post.lua URL -- CONTENT-TYPE FILE, where each body in FILE stands after its length and a line feed.
 
 local requests, turn = {}, 0
 
 function init(args)
   local file = assert(io.open(args[2], "rb"))
   local headers = { ["Content-Type"] = args[1] }
-  for body in file:read("*a"):gmatch("%Z+") do
-    requests[#requests + 1] = wrk.format("POST", nil, headers, body)
+  for length in function() return file:read("*l") end do
+    requests[#requests + 1] = wrk.format("POST", nil, headers, file:read(tonumber(length)))
   end
   file:close()
 end

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import report
-from environments import Absent, prepare
+from environments import Absent, fit, prepare
 from faults import FAULTS
 from harm import Figures, kills, restarts
 from machine import describe
 from payloads import Payloads, simulate, train
-from subjects import SUBJECTS, Subject
+from subjects import SAMPLE, SUBJECTS, Subject, as_it_is
 from traffic import generated, soak
 
 DEFAULT = ("ours", "classic", "fastapi")
@@ -129,7 +129,9 @@ def main() -> None:
     """
     Measure and print a table.
     """
-    known = [subject.name for subject in SUBJECTS if subject.body("") == b""]  # those that take CSV
+    known = [
+        subject.name for subject in SUBJECTS if subject.body is as_it_is
+    ]  # those that take CSV
     tests = list(FULL.tests(SUBJECTS[0]))
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0].strip())
     parser.add_argument("--short", action="store_true", help="a few of each, for under a minute")
@@ -159,7 +161,9 @@ def main() -> None:
         train(training, scratch / "ml")
         for subject in (subject for subject in SUBJECTS if subject.name in wanted):
             try:
-                prepare(subject, training, scratch / "ml")
+                prepare(subject, scratch / "ml")
+                if subject.role == "peer":
+                    fit([SAMPLE], training)
             except Absent as error:
                 results["absent"][subject.name] = str(error)
                 print(f"{subject.name}: absent: {error}", flush=True)

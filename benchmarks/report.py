@@ -1,16 +1,14 @@
 """
-From figures to ratios, tables and a chart; as a program, puts them into the documentation.
+From figures to ratios and tables; as a program, puts them into the documentation.
 """
 
-import io
 import json
-import math
-import re
 import statistics
 from pathlib import Path
-from typing import Any
 
-from subjects import SUBJECTS
+from figures import LABELS, MODELS, Medians, Results, short
+from goals import GOALS, SHOWN
+from picture import PICTURE, chart
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -18,39 +16,8 @@ DOCS = HERE.parent / "docs"
 PAGES = (DOCS / "performance.md", HERE.parent / "README.md")
 CHART = DOCS / "performance.svg"
 
-LABELS = {subject.name: subject.label for subject in SUBJECTS}
-ROLES = {subject.name: subject.role for subject in SUBJECTS}
-
-Results = dict[str, Any]
-
-
-class Medians:
-    """
-    The medians of a run's rounds; None stands for what was not measured.
-    """
-
-    def __init__(self, results: Results) -> None:
-        self._rounds = results["rounds"]
-        self.names = [subject.name for subject in SUBJECTS if subject.name in self._rounds]
-
-    def all(self, name: str, figure: str) -> list[float]:
-        return [r[figure] for r in self._rounds.get(name, ()) if figure in r]
-
-    def of(self, name: str, figure: str) -> float | None:
-        values = self.all(name, figure)
-        return statistics.median(values) if values else None
-
-    def term(self, text: str) -> float | None:
-        """
-        Return the figure that a term of GOALS names.
-        """
-        who, figure = text.split()
-        if who not in ("most", "least"):
-            return self.of(who, figure)
-        peers = (self.of(name, figure) for name in self.names if ROLES[name] == "peer")
-        found = [value for value in peers if value is not None]
-        choose = max if who == "most" else min
-        return choose(found) if found else None
+# Of the machine's speed, between the quickest and the slowest moment of a run.
+DRIFT = 0.15
 
 
 def keep(name: str, results: Results) -> None:
@@ -66,19 +33,18 @@ def serving(results: Results) -> str:
     Render a run of serving.py as Markdown: ratios first.
     """
     medians = Medians(results)
-    parts = [_goals(medians), _table(medians), _machine(results)]
+    parts = [_goals(medians), _people(medians), _sample(medians), _machine(results)]
     if results["absent"]:
-        lines = (f"- {LABELS[name]}: {why}" for name, why in results["absent"].items())
+        lines = sorted(f"- {_name(name)}: {why}" for name, why in results["absent"].items())
         parts.append("Absent:\n\n" + "\n".join(lines))
-    notes = {
-        f"- {LABELS[name]}, {part.replace('_', ' ')}: {why}"
-        for name in medians.names
-        for measured in results["rounds"][name]
-        for part, why in measured["notes"].items()
-    }
-    if notes:
-        parts.append("Not measured:\n\n" + "\n".join(sorted(notes)))
-    return "\n\n".join(parts) + "\n"
+    if results["notes"]:
+        parts.append("Not measured:\n\n" + "\n".join(f"- {why}" for why in results["notes"]))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _name(key: str) -> str:
+    subject, _, model = key.partition(" ")
+    return ", ".join(filter(None, (LABELS.get(subject, subject), MODELS.get(model, model))))
 
 
 def ratio_lines(rows: list[tuple[str, float | None, str, float]]) -> str:
@@ -89,64 +55,17 @@ def ratio_lines(rows: list[tuple[str, float | None, str, float]]) -> str:
     for what, value, sign, bar in rows:
         if value is not None:
             met = "met" if (value >= bar if sign == "≥" else value <= bar) else "**missed**"
-            lines.append(f"| {what} | {_short(value)} | {sign} {bar:g} | {met} |")
+            lines.append(f"| {what} | {short(value)} | {sign} {bar:g} | {met} |")
     return "\n".join(lines)
 
 
-# What, which figure of whom over which of whom, and the goal. "most" and "least" are the others'
-# largest and smallest; a figure that stands alone is over 1.
-GOALS = (
-    ("1 row, one connection, p50: this project / before",
-     "ours row_1_p50_ms", "before row_1_p50_ms", "≤", 1.15),
-    ("10,000-row CSV, one caller, rows/s: this project / before",
-     "ours csv_1_rows_s", "before csv_1_rows_s", "≥", 0.75),
-    ("10,000 rows of JSON, rows/s: this project / before",
-     "ours json_rows_s", "before json_rows_s", "≥", 0.6),
-    ("start to first good ping: this project / before",
-     "ours ready_s", "before ready_s", "≤", 1.25),
-    ("memory, idle: this project / before", "ours idle_mb", "before idle_mb", "≤", 1.1),
-    ("1 row, one connection, p50: classic / this project",
-     "classic row_1_p50_ms", "ours row_1_p50_ms", "≥", 20),
-    ("1 row, one connection, p50: this project / empty route",
-     "ours row_1_p50_ms", "empty row_1_p50_ms", "≤", 1.5),
-    ("1 row, 16 connections, requests/s: this project / best of the others",
-     "ours row_16_per_s", "most row_16_per_s", "≥", 15),
-    ("1 row, 16 connections, requests/s: this project / empty route",
-     "ours row_16_per_s", "empty row_16_per_s", "≥", 0.75),
-    ("1 row, 64 connections, requests/s: this project / best of the others",
-     "ours row_64_per_s", "most row_64_per_s", "≥", 15),
-    ("1 row, 64 connections, requests/s: this project / empty route",
-     "ours row_64_per_s", "empty row_64_per_s", "≥", 0.75),
-    ("1 row, 64 connections: p99 / p50", "ours row_64_p99_ms", "ours row_64_p50_ms", "≤", 3),
-    ("10,000-row CSV, one caller, rows/s: this project / best of the others",
-     "ours csv_1_rows_s", "most csv_1_rows_s", "≥", 3),
-    ("10,000-row CSV, two callers, rows/s: this project / best of the others",
-     "ours csv_2_rows_s", "most csv_2_rows_s", "≥", 3),
-    ("10,000-row CSV, one caller, cores in use", "ours csv_1_cores", "", "≥", 1.5),
-    ("large CSV, rows/s: this project / best of the others",
-     "ours batch_rows_s", "most batch_rows_s", "≥", 3),
-    ("large CSV, peak memory, MB", "ours batch_peak_mb", "", "≤", 400),
-    ("10,000 rows, time per row: JSON / CSV", "ours csv_1_rows_s", "ours json_rows_s", "≤", 1.5),
-    ("10,000 rows, time per row: JSON Lines / CSV",
-     "ours csv_1_rows_s", "ours jsonl_rows_s", "≤", 1.5),
-    ("start to first good ping: this project / fastest of the others",
-     "ours ready_s", "least ready_s", "≤", 0.25),
-    ("start to first prediction: this project / fastest of the others",
-     "ours first_prediction_s", "least first_prediction_s", "≤", 0.25),
-    ("start to first good ping, s", "ours ready_s", "", "≤", 0.5),
-    ("memory, idle: this project / classic", "ours idle_mb", "classic idle_mb", "≤", 0.33),
-    ("memory, loaded: this project / classic", "ours loaded_mb", "classic loaded_mb", "≤", 0.33),
-    ("ping p99 while all workers chew large bodies, ms", "ours ping_p99_ms", "", "≤", 100),
-)  # fmt: skip
-
-
-def _goals(medians: Medians, beside_others: bool = False) -> str:
+def _goals(medians: Medians, shown: bool = False) -> str:
     """
-    Render the ratios, or only those beside what people would pick instead.
+    Render the ratios, or only those that README shows.
     """
     rows = []
     for what, above, below, sign, bar in GOALS:
-        if beside_others and not ("the others" in what or "classic" in what):
+        if shown and not ("the others" in what and above in SHOWN):
             continue
         value, over = medians.term(above), medians.term(below) if below else 1.0
         rows.append((what, value / over if value and over else None, sign, float(bar)))
@@ -171,36 +90,58 @@ COLUMNS = (
 )
 
 
-def _table(medians: Medians) -> str:
+PEOPLE_COLUMNS = (
+    ("p50 at 1 connection, ms", "1_p50_ms"),
+    ("requests/s at 1", "1_per_s"),
+    ("at 16", "16_per_s"),
+    ("at 64", "64_per_s"),
+    ("p99 at 16, ms", "16_p99_ms"),
+    ("p99 at 64, ms", "64_p99_ms"),
+)
+
+
+def _people(medians: Medians) -> str:
     """
-    Render the medians, each with the range of its rounds where there were several.
+    Render what people bring: medians with their ranges, and in italics what a brief look gave.
     """
-    lines = ["| | " + " | ".join(title for title, _ in COLUMNS) + " |"]
-    lines.append("|---|" + "---|" * len(COLUMNS))
+    lines = []
+    for model, what in MODELS.items():
+        for name in medians.names:
+            cells = []
+            for _, figure in PEOPLE_COLUMNS:
+                seen = medians.look(name, f"{model}_{figure}")
+                measured = _cell(medians.all(name, f"{model}_{figure}"))
+                cells.append(measured or (f"*{short(seen)}*" if seen else ""))
+            if any(cells):
+                lines.append(f"| {what} | {LABELS[name]} | " + " | ".join(cells) + " |")
+    if not lines:
+        return ""
+    head = ["| model | | " + " | ".join(title for title, _ in PEOPLE_COLUMNS) + " |"]
+    return "\n".join([*head, "|---|---|" + "---|" * len(PEOPLE_COLUMNS), *lines])
+
+
+def _sample(medians: Medians) -> str:
+    """
+    Render the sample's medians, each with the range of its rounds where there were several.
+    """
+    lines = []
     for name in medians.names:
-        cells = (_cell(medians.all(name, figure)) for _, figure in COLUMNS)
-        lines.append(f"| {LABELS[name]} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        cells = [_cell(medians.all(name, figure)) for _, figure in COLUMNS]
+        if any(cells):
+            lines.append(f"| {LABELS[name]} | " + " | ".join(cells) + " |")
+    if not lines:
+        return ""
+    head = ["| the sample | " + " | ".join(title for title, _ in COLUMNS) + " |"]
+    return "\n".join([*head, "|---|" + "---|" * len(COLUMNS), *lines])
 
 
 def _cell(values: list[float]) -> str:
     if not values:
         return ""
-    text = _short(statistics.median(values))
+    text = short(statistics.median(values))
     if len(values) > 1:
-        text += f" ({_short(min(values))} to {_short(max(values))})"
+        text += f" ({short(min(values))} to {short(max(values))})"
     return text
-
-
-def _short(value: float) -> str:
-    """
-    Write a figure with three digits, or as thousands.
-    """
-    if value >= 100_000:
-        return f"{value / 1000:,.0f}k"
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
 
 
 def _machine(results: Results) -> str:
@@ -208,72 +149,18 @@ def _machine(results: Results) -> str:
     versions = "; ".join(
         sorted({versions for name, versions in results["versions"].items() if versions})
     )
-    rounds = max(map(len, results["rounds"].values()), default=0)
+    every = [values for figures in results["rounds"].values() for values in figures.values()]
+    rounds = max(map(len, every), default=0)
+    drift = f"One processor's speed varied by {results['drift']:.0%} meanwhile"
+    if results["drift"] > DRIFT:
+        drift = (
+            f"**This run drifted**: {drift.lower()}; only what stands next to each other compares"
+        )
     return (
-        f"Medians of {rounds} round{'s' if rounds > 1 else ''}, two workers each, large body "
-        f"{results['batch_mb']:g} MB, {results['minutes']:.0f} minutes. Machine: {facts}. "
-        f"Packages: {versions}."
+        f"Medians of {rounds} round{'s' if rounds > 1 else ''} of {results['seconds']} s, in "
+        f"italics one look of 1 s; two workers each, large body {results['batch_mb']:g} MB, "
+        f"{results['minutes']:.0f} minutes. {drift}. Machine: {facts}. Packages: {versions}."
     )
-
-
-# The chart: one panel per figure, bars on a logarithmic scale.
-PANELS = (
-    ("1 row at 16 connections, requests/s", "row_16_per_s"),
-    ("10,000-row CSV, one caller, rows/s", "csv_1_rows_s"),
-    ("start to first good ping, s", "ready_s"),
-    ("memory loaded, MB", "loaded_mb"),
-)
-INK = {"ours": "#1a7f5a", "limit": "#9aa5b1", "peer": "#c8773a", "aside": "#c8773a"}
-STYLE: Any = {
-    "axes.spines.bottom": False,
-    "axes.spines.left": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "font.size": 8.5,
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "performance",  # the same results in the same bytes
-    "ytick.left": False,
-}
-
-
-def chart(results: Results) -> str:
-    """
-    Draw the medians as SVG.
-    """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    medians = Medians(results)
-    names = medians.names
-    panels = [
-        (title, values)
-        for title, figure in PANELS
-        if any(values := [medians.of(name, figure) for name in names])
-    ]
-    with mpl.rc_context(STYLE):
-        lines = math.ceil(len(panels) / 2)
-        figure = Figure(figsize=(10, (0.9 + 0.17 * len(names)) * lines), layout="constrained")
-        parts = figure.subfigures(lines, 2, squeeze=False).ravel()
-        for part, (title, values) in zip(parts, panels, strict=False):
-            part.suptitle(f"{title} (logarithmic)", x=0.02, ha="left", weight="bold", fontsize=9)
-            axes = part.subplots()
-            known = [value for value in values if value]
-            start = min(known) / 2  # so that the shortest bar is one
-            colours = [INK[ROLES[name]] for name in names]
-            lengths = [(value or start) - start for value in values]
-            bars = axes.barh(range(len(names)), lengths, 0.75, left=start, color=colours)
-            words = [_short(value) if value else "" for value in values]
-            axes.bar_label(bars, words, padding=3)
-            axes.set_yticks(range(len(names)), [LABELS[name] for name in names])
-            axes.set_ylim(len(names) - 0.5, -0.5)
-            axes.set_xscale("log")
-            axes.set_xlim(start, max(known) * (max(known) / start) ** 0.12)
-            axes.set_xticks([])
-            axes.minorticks_off()
-        stream = io.StringIO()
-        about = {"Title": ", ".join(title for title, _ in panels), "Date": None, "Creator": None}
-        figure.savefig(stream, format="svg", metadata=about)
-    return re.sub(r"[ \t]+$", "", stream.getvalue(), flags=re.MULTILINE)
 
 
 def training(results: Results) -> str:
@@ -296,6 +183,24 @@ def training(results: Results) -> str:
     return "\n\n".join([*parts, "\n".join(lines), f"Machine: {facts}."]) + "\n"
 
 
+def batch_transform(results: Results) -> str:
+    """
+    Render a run of batch_transform.py as Markdown: ratios first.
+    """
+    ours, classic = results["jobs"]["ours"], results["jobs"]["classic"]
+    what = f"batch transform of {results['gb']:g} GB, rows/s: this project / classic sample, tuned"
+    rows = [
+        (what, classic["seconds"] / ours["seconds"], "≥", 5.0),
+        ("its peak memory, MB", ours["peak_mb"], "≤", 400.0),
+    ]
+    lines = ["| | seconds | rows/s | peak memory, MB |", "|---|---|---|---|"]
+    for label, job in (("this project", ours), ("classic sample, tuned", classic)):
+        cells = (job["seconds"], results["rows"] / job["seconds"], job["peak_mb"])
+        lines.append(f"| {label} | " + " | ".join(map(short, cells)) + " |")
+    facts = "; ".join(f"{name} {value}" for name, value in results["machine"].items())
+    return "\n\n".join([ratio_lines(rows), "\n".join(lines), f"Machine: {facts}."]) + "\n"
+
+
 def fill(page: str, name: str, text: str) -> str:
     """
     Put text between ``<!-- NAME -->`` and ``<!-- /NAME -->`` of a page, if it has them.
@@ -311,16 +216,22 @@ def main() -> None:
     Fill the pages' blocks and draw the chart from what the last full runs left.
     """
     blocks = {}
-    for name, render in (("serving", serving), ("training", training), ("growth", training)):
+    renders = {
+        "serving": serving,
+        "batch_transform": batch_transform,
+        "training": training,
+        "growth": training,
+    }
+    for name, render in renders.items():
         file = RESULTS / f"{name}.json"
         if file.is_file():
             results = json.loads(file.read_text())
             blocks[f"benchmark {name}"] = f"\n{render(results)}\n"
             if name == "serving":
                 CHART.write_text(chart(results))
-                picture = f"![{', '.join(title for title, _ in PANELS)}]"
+                picture = f"![{PICTURE}]"
                 blocks[f"benchmark {name}"] += f"{picture}({CHART.name})\n\n"
-                ratios = _goals(Medians(results), beside_others=True)
+                ratios = _goals(Medians(results), shown=True)
                 blocks["benchmark ratios"] = (
                     f"\n{ratios}\n\n{picture}({DOCS.name}/{CHART.name})\n\n"
                 )

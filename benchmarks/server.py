@@ -10,13 +10,13 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from environments import PEERS, Absent, environ, fill
-from subjects import Subject
+from environments import CONTAINER, PEERS, Absent, environ, fill, guest
+from subjects import CSV, SAMPLE, Body, Subject
 
 START_S = 120
 STOP_S = 20
@@ -47,24 +47,35 @@ class Server:
         """
         return self._process.poll()
 
-    def call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    def call(
+        self, method: str, path: str, body: bytes | None = None, content_type: str = CSV
+    ) -> tuple[int, bytes]:
         """
         Return status and body of an answer; raises OSError or HTTPException.
         """
         connection = HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
         try:
-            headers = {"Content-Type": self.subject.content_type} if body else {}
+            headers = {"Content-Type": content_type} if body else {}
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:
             connection.close()
 
-    def predict(self, body: bytes) -> bytes:
+    def path(self, model: str) -> str:
         """
-        Return the answer to a body made by the subject; raises OSError, HTTPException or Absent.
+        Return where it answers for a model.
         """
-        status, content = self.call("POST", self.subject.path, body)
+        return self.subject.path.format(model=model)
+
+    def predict(self, body: Body) -> bytes:
+        """
+        Return the answer to a body; raises OSError, HTTPException or Absent.
+        """
+        content_type = self.subject.content_type or body.content_type
+        status, content = self.call(
+            "POST", self.path(body.model), self.subject.body(body), content_type
+        )
         if status != 200:
             raise Absent(f"a prediction was answered {status}: {content[:200]!r}")
         return content
@@ -122,10 +133,33 @@ class Server:
                 ticks += int(fields[11]) + int(fields[12])
         return ticks / TICKS
 
+    def signal(self, number: signal.Signals) -> None:
+        """
+        Send a signal to the whole tree.
+        """
+        for pid in self.tree():
+            with suppress(OSError):
+                os.kill(pid, number)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """
+        Let a subject that polls run during the block only, so that it takes no time from others.
+        """
+        if not self.subject.polls:
+            yield
+            return
+        self.signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGSTOP)
+
     def stop(self) -> None:
         """
         End the whole tree, by force what does not go by itself.
         """
+        self.signal(signal.SIGCONT)
         started = self.tree()
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -139,10 +173,17 @@ class Server:
 
 
 @contextmanager
-def running(subject: Subject, model_root: Path) -> Iterator[Server]:
+def running(
+    subject: Subject, model_root: Path, models: Sequence[str] = (SAMPLE,)
+) -> Iterator[Server]:
     """
-    Start a subject and end it; raises Absent with the log's last words when it cannot be used.
+    Start a subject with some models, this project with one, and end it; raises Absent with the
+    log's last words when it cannot be used. ``model_root`` holds this project's own model of the
+    sample.
     """
+    program = CONTAINER
+    if subject.role == "ours" and models[0] != SAMPLE:
+        program, model_root = guest(subject, models[0])
     # Short, as it holds unix sockets; open to the accounts that workers change to.
     with tempfile.TemporaryDirectory(prefix="b-", ignore_cleanup_errors=True) as folder:
         run = Path(folder)
@@ -151,9 +192,9 @@ def running(subject: Subject, model_root: Path) -> Iterator[Server]:
         with (run / "log").open("wb") as log:
             began = time.perf_counter()
             process = subprocess.Popen(
-                fill(subject.command, subject, port=port, run=run),
+                fill(subject.command, subject, port=port, run=run, guest=program),
                 cwd=PEERS,
-                env=environ(subject, run, port, model_root),
+                env=environ(subject, run, port, model_root, models),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

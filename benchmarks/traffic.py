@@ -14,7 +14,7 @@ from bodies import make, row, rows_in
 from harm import Figures
 from payloads import Payloads
 from server import Server, running
-from subjects import Subject
+from subjects import SAMPLE, Body, Subject
 from wire import Answer, Caller, Request
 
 CALLERS = 16
@@ -145,7 +145,7 @@ def generated(subject: Subject, payloads: Payloads, model_root: Path, number: in
     """
     with running(subject, model_root) as server:
         server.wait_for_ping()
-        server.predict(row(payloads, 0).body)
+        server.predict(Body(SAMPLE, row(payloads, 0).body))
         memory = Memory([])
         requests = (make(payloads, SEED, n) for n in range(number))
         tally = send(server, requests, memory, 1.0)
@@ -159,7 +159,7 @@ def soak(subject: Subject, payloads: Payloads, model_root: Path, minutes: float)
     """
     with running(subject, model_root) as server:
         server.wait_for_ping()
-        server.predict(row(payloads, 0).body)
+        server.predict(Body(SAMPLE, row(payloads, 0).body))
         memory, began = Memory([]), time.monotonic()
         requests = _mixed(subject, payloads, began + 60 * minutes)
         tally = send(server, requests, memory, min(10.0, 60 * minutes / 20))

@@ -1,17 +1,9 @@
 """
-The model work that all peers share, written as one writes it with pandas and scikit-learn.
-
-    python fares.py trips.csv model.joblib
-
-fits the estimator. FARES_FEATURES=numpy takes this project's features instead.
+The sample's fares as one predicts them with pandas and scikit-learn.
 """
 
-import os
-import sys
-from io import BytesIO, StringIO
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -62,21 +54,6 @@ def features(trips: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def numpy_features(trips: pd.DataFrame) -> np.ndarray:
-    """
-    This project's features of the same trips.
-    """
-    from taxi_fare.features import build
-
-    time = pd.to_datetime(trips["pickup_datetime"], format="%Y-%m-%d %H:%M:%S UTC")
-    columns = {name: trips[name].to_numpy(float) for name in trips if name.endswith("tude")}
-    columns["passenger_count"] = trips["passenger_count"].to_numpy(float)
-    return build(columns | {"pickup_datetime": time.to_numpy("datetime64[s]")})
-
-
-make_features = numpy_features if os.environ.get("FARES_FEATURES") == "numpy" else features
-
-
 def clean(trips: pd.DataFrame) -> pd.DataFrame:
     """
     Keep the trips with a possible fare inside the city.
@@ -93,25 +70,8 @@ def fit(trips: pd.DataFrame) -> HistGradientBoostingRegressor:
     Fit the estimator on cleaned trips.
     """
     estimator = HistGradientBoostingRegressor(**SETTINGS)
-    return estimator.fit(make_features(trips), trips["fare_amount"])
-
-
-def load() -> HistGradientBoostingRegressor:
-    return joblib.load(os.environ["FARES_MODEL"])
+    return estimator.fit(features(trips), trips["fare_amount"])
 
 
 def predict(estimator: HistGradientBoostingRegressor, trips: pd.DataFrame) -> np.ndarray:
-    return np.maximum(estimator.predict(make_features(trips)), 2.5).round(2)
-
-
-def answer(estimator: HistGradientBoostingRegressor, body: str | bytes) -> str:
-    """
-    Return the fares of a CSV as CSV.
-    """
-    stream = StringIO(body) if isinstance(body, str) else BytesIO(body)
-    fares = predict(estimator, pd.read_csv(stream))
-    return pd.Series(fares).to_csv(header=False, index=False)
-
-
-if __name__ == "__main__":
-    joblib.dump(fit(clean(pd.read_csv(sys.argv[1]))), sys.argv[2])
+    return np.maximum(estimator.predict(features(trips)), 2.5).round(2)

@@ -2,20 +2,20 @@
 FastAPI: the work in its thread pool, so that pings are answered meanwhile.
 """
 
-import fares
-from fastapi import FastAPI, Request, Response
+import work
+from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 
 app = FastAPI()
-estimator = fares.load()
+models = work.Models()
 
 
 @app.get("/ping")
-async def ping() -> Response:
-    return Response()
+async def ping() -> str:
+    return ""
 
 
 @app.post("/invocations")
-async def invocations(request: Request) -> Response:
-    text = await run_in_threadpool(fares.answer, estimator, await request.body())
-    return Response(text, media_type="text/csv")
+@app.post("/invocations/{name}")
+async def invocations(request: Request, name: str = "fares") -> dict[str, list[float]]:
+    return {"predictions": await run_in_threadpool(models.answer, name, await request.body())}

@@ -1,5 +1,5 @@
 """
-MLflow: saves a model of Python code that its server then loads.
+MLflow: saves a model of Python code that its server then loads; model and body are columns.
 
     python mlflow_model.py FOLDER
 """
@@ -7,20 +7,21 @@ MLflow: saves a model of Python code that its server then loads.
 import shutil
 import sys
 
-import fares
 import mlflow.pyfunc
+import work
 
 
-class Fares(mlflow.pyfunc.PythonModel):
+class People(mlflow.pyfunc.PythonModel):
     def load_context(self, context):
-        self.estimator = fares.load()
+        self.models = work.Models()
 
     def predict(self, context, model_input, params=None):
-        return fares.predict(self.estimator, model_input)
+        (found,) = self.models.answer_all(model_input["model"][0], list(model_input["body"]))
+        return found
 
 
 if __name__ == "__main__":
     import mlflow_model  # by this name the server finds the class again
 
     shutil.rmtree(sys.argv[1], ignore_errors=True)
-    mlflow.pyfunc.save_model(sys.argv[1], python_model=mlflow_model.Fares(), pip_requirements=[])
+    mlflow.pyfunc.save_model(sys.argv[1], python_model=mlflow_model.People(), pip_requirements=[])

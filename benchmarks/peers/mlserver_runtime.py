@@ -1,5 +1,5 @@
 """
-MLServer: its own runtime in parallel workers; the CSV is a BYTES tensor.
+MLServer: its own runtime in parallel workers; the body is a BYTES tensor.
 
     python mlserver_runtime.py PORT FOLDER
 
@@ -9,26 +9,28 @@ writes the settings into FOLDER and serves it.
 import json
 import os
 import sys
-from io import BytesIO
+from itertools import chain
 from pathlib import Path
 
-import fares
-import pandas as pd
+import numpy as np
+import work
 from mlserver import MLModel
 from mlserver.cli.main import main
 from mlserver.codecs import NumpyCodec, StringCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
+BATCHING = {"max_batch_size": 64, "max_batch_time": 0.005} if os.environ.get("BATCHING") else {}
 
-class Fares(MLModel):
+
+class People(MLModel):
     async def load(self) -> bool:
-        self.estimator = fares.load()
+        self.models = work.Models(self.name)
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        csv = StringCodec.decode_input(payload.inputs[0])[0]
-        predictions = fares.predict(self.estimator, pd.read_csv(BytesIO(csv.encode())))
-        output = NumpyCodec.encode_output("fares", predictions)
+        bodies = StringCodec.decode_input(payload.inputs[0])
+        found = list(chain.from_iterable(self.models.answer_all(self.name, bodies)))
+        output = NumpyCodec.encode_output("predictions", np.array(found))
         return InferenceResponse(model_name=self.name, outputs=[output])
 
 
@@ -41,9 +43,12 @@ if __name__ == "__main__":
         "metrics_port": port + 2,
         "parallel_workers": int(os.environ["WORKERS"]),
         "grpc_max_message_length": 2**31 - 1,
+        "metrics_dir": str(folder / "metrics"),
     }
-    model = {"name": "fares", "implementation": "mlserver_runtime.Fares"}
     (folder / "settings.json").write_text(json.dumps(settings))
-    (folder / "model-settings.json").write_text(json.dumps(model))
+    for name in os.environ["BENCHMARK_MODELS"].split(","):
+        model = {"name": name, "implementation": "mlserver_runtime.People"} | BATCHING
+        (folder / name).mkdir()
+        (folder / name / "model-settings.json").write_text(json.dumps(model))
     sys.argv[1:] = ["start", str(folder)]
     main()

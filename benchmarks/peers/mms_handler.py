@@ -2,26 +2,31 @@
 What AWS's inference toolkit calls; the model server calls ``handle``, first of all with no data.
 """
 
-import fares
+import json
+import os
+
+import work
 from sagemaker_inference.default_handler_service import DefaultHandlerService
 from sagemaker_inference.default_inference_handler import DefaultInferenceHandler
 from sagemaker_inference.transformer import Transformer
 
+NAME = os.environ["BENCHMARK_MODELS"]
+
 
 def load(model_dir, context=None):
-    return fares.load()
+    return work.Models()
 
 
 def read(body, content_type, context=None):
     return body
 
 
-def predict(body, model, context=None):
-    return fares.answer(model, body)
+def predict(body, models, context=None):
+    return models.answer(NAME, bytes(body))
 
 
 def write(prediction, accept, context=None):
-    return prediction
+    return json.dumps({"predictions": prediction})
 
 
 handler = DefaultInferenceHandler()

@@ -7,22 +7,28 @@ Ray Serve: a deployment with as many replicas as workers.
 import os
 import sys
 
-import fares
 import ray
+import work
 from ray import serve
 from starlette.requests import Request
-from starlette.responses import Response
 
 WORKERS = int(os.environ["WORKERS"])
+BATCHING = bool(os.environ.get("BATCHING"))
 
 
 @serve.deployment(num_replicas=WORKERS, max_ongoing_requests=64)
-class Fares:
+class People:
     def __init__(self) -> None:
-        self.estimator = fares.load()
+        self.models = work.Models()
 
-    async def __call__(self, request: Request) -> Response:
-        return Response(fares.answer(self.estimator, await request.body()), media_type="text/csv")
+    async def __call__(self, request: Request) -> dict[str, list[float]]:
+        name, body = request.url.path.rpartition("/")[2], await request.body()
+        found = await self.batch((name, body)) if BATCHING else self.models.answer(name, body)
+        return {"predictions": found}
+
+    @serve.batch(max_batch_size=64, batch_wait_timeout_s=0.005)
+    async def batch(self, questions: list[tuple[str, bytes]]) -> list[list[float]]:
+        return self.models.answer_all(questions[0][0], [body for _, body in questions])
 
 
 if __name__ == "__main__":
@@ -36,4 +42,4 @@ if __name__ == "__main__":
         object_store_memory=512 * 1024**2,
     )
     serve.start(http_options={"host": "127.0.0.1", "port": port})
-    serve.run(Fares.bind(), route_prefix="/invocations", blocking=True)
+    serve.run(People.bind(), route_prefix="/invocations", blocking=True)

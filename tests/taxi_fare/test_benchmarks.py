@@ -37,24 +37,42 @@ def python(code: str) -> str:
 
 
 @pytest.mark.needs("nginx", "wrk")
-def test_a_short_run_prints_ratios_first(tmp_path):
+def test_a_short_run_measures_what_people_bring(tmp_path):
     """
-    1. this project and the empty route are measured briefly 2. the ratios between them are printed.
+    1. a DataFrame pipeline is fitted 2. this project and Flask are started with it, are looked at
+    and asked in turn 3. the ratios are printed, then the figures.
 
     Result: every figure of both was measured, and the documentation is as it was.
     """
     before = (TOP / "docs/performance.md").read_bytes()
-    done = benchmark("--short", "--only", "ours,empty", cache=tmp_path)
+    done = benchmark("--short", "--only", "ours,flask", "--models", "pipeline", cache=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    ratios, _, table = done.stdout.partition("| | 1 row p50, ms |")
-    assert "| 1 row, one connection, p50: this project / empty route |" in ratios
-    assert "| 1 row, 64 connections, requests/s: this project / empty route |" in ratios
+    ratios, _, table = done.stdout.partition("| model | | p50 at 1 connection, ms |")
+    assert "p50 at one connection: this project / naive Flask |" in ratios
+    assert "requests/s at 64 connections: this project / best of the others without" in ratios
+    assert "Absent" not in table
+    for label in ("this project", "naive Flask under gunicorn"):
+        (line,) = (line for line in table.splitlines() if f"| {label} |" in line)
+        assert all(cell.strip(" *") for cell in line.strip("|").split("|")), line
+    assert "Machine: processor" in table
+    assert (TOP / "docs/performance.md").read_bytes() == before
+
+
+@pytest.mark.needs("nginx", "wrk")
+def test_a_short_run_measures_the_sample(tmp_path):
+    """
+    1. this project and the empty route are measured briefly 2. the sample's table is printed.
+
+    Result: every figure of this project was measured.
+    """
+    done = benchmark("--short", "--only", "ours,empty", "--models", "fares", cache=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    ratios, _, table = done.stdout.partition("| the sample | 1 row p50, ms |")
+    assert "| the sample, large CSV, peak memory, MB |" in ratios
     assert "Not measured" not in table
     assert "Absent" not in table
     (ours,) = (line for line in table.splitlines() if line.startswith("| this project |"))
     assert all(cell.strip() for cell in ours.strip("|").split("|"))
-    assert "Machine: processor" in table
-    assert (TOP / "docs/performance.md").read_bytes() == before
 
 
 @pytest.mark.needs("nginx")
@@ -94,48 +112,121 @@ def test_a_short_run_of_harm_finds_nothing_lost(tmp_path):
     assert found["model removed", "ping of a server without model"] == "503", why
 
 
-def test_an_unknown_subject_is_named(tmp_path):
-    """A misspelt name ends the run at once, with the names there are."""
+def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path):
+    """A misspelt subject or model ends the run at once, with the names there are."""
     done = benchmark("--only", "ours,torchserv", cache=tmp_path)
     assert done.returncode != 0
     assert "torchserv" in done.stderr
-    assert "mlflow-1" in done.stderr
+    assert "mosec-batching" in done.stderr
+    done = benchmark("--models", "pipelines", cache=tmp_path)
+    assert done.returncode != 0
+    assert "pipelines" in done.stderr
+    assert "waiting" in done.stderr
 
 
 def test_every_subject_is_listed(tmp_path):
-    """The list names this project, the limit and each alternative, also with one thread."""
+    """The list names this project, the limit and each alternative, also with its own batching."""
     done = benchmark("--list", cache=tmp_path)
     assert done.returncode == 0, done.stderr
     names = {line.split()[0] for line in done.stdout.splitlines()}
-    assert {"ours", "empty", "classic", "tuned", "fastapi", "fastapi-1", "ray-1"} <= names
+    assert {"ours", "empty", "flask", "classic", "tuned", "fastapi", "ray-batching"} <= names
+
+
+def test_every_subject_has_its_locked_packages_and_every_model_its_algorithm():
+    """A lock beside each list of packages, and a package for each model of this project."""
+    folder = TOP / "benchmarks"
+    code = (
+        "import subjects\n"
+        "print(*sorted({s.lock for s in subjects.SUBJECTS if s.lock}))\n"
+        "print(*(s.guests.get(m, f'{m}_model') for s in subjects.SUBJECTS\n"
+        "    if s.role == 'ours' for m in s.models if m != subjects.SAMPLE))\n"
+    )
+    locks, guests = python(code).splitlines()
+    for lock in locks.split():
+        assert (folder / f"requirements/{lock}.in").is_file()
+        pins = (folder / f"requirements/{lock}.txt").read_text().splitlines()
+        assert all("==" in line for line in pins), lock
+    for guest in guests.split():
+        assert (folder / f"guests/{guest}/__init__.py").is_file()
+
+
+def test_one_call_answers_several_requests_as_they_are_answered_one_by_one(tmp_path):
+    """Batched by a peer or not, image, text and waiting models give each request the same."""
+    code = (
+        "import os, pathlib, sys\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "names = ['image', 'text', 'waiting']\n"
+        "os.environ |= {'BENCHMARK_FOLDER': str(folder), 'BENCHMARK_MODELS': ','.join(names)}\n"
+        f"sys.path.insert(0, {str(TOP / 'benchmarks/peers')!r})\n"
+        "import environments, people, work\n"
+        "people.FITTED = folder\n"
+        "models = work.Models\n"
+        "for name in names:\n"
+        "    work.prepare(folder, name)\n"
+        "for name in names:\n"
+        "    sent = people.sent(name)[:8]\n"
+        "    together = work.Models().answer_all(name, [each.text for each in sent])\n"
+        "    alone = [work.Models(name).answer(name, each.content) for each in sent[:2]]\n"
+        "    assert len({len(each) for each in together}) == 1 and len(together) == 8\n"
+        "    near = max(abs(a[0] - b[0]) for a, b in zip(together, alone))\n"
+        "    print(name, near < 1e-5, len({each[0] for each in together}))\n"
+    )
+    assert python(code).split("\n")[:3] == ["image True 8", "text True 8", "waiting True 8"]
 
 
 def test_an_absent_peer_is_reported_and_no_error(tmp_path):
     """A peer that cannot be installed gives a reason instead of ending the run."""
     code = (
         "import environments, pathlib, subjects\n"
-        "peer = subjects.Subject('x', 'x', ('x',), packages=('no-such-package==0',))\n"
         "environments._uv = lambda: 'false'\n"
         f"environments.CACHE = pathlib.Path({str(tmp_path)!r})\n"
         "try:\n"
-        "    environments.prepare(peer, pathlib.Path('trips.csv'), pathlib.Path('ml'))\n"
+        "    environments.prepare(subjects.NAMES['mosec'], pathlib.Path('ml'))\n"
         "except environments.Absent as error:\n"
         "    print(error)\n"
     )
     assert "false venv" in python(code)
 
 
+def test_a_peer_that_answers_nonsense_is_absent_for_that_model():
+    """Another prediction than the model's is named with the one expected."""
+    code = (
+        "import people, subjects\n"
+        "people._about = lambda model: {'predictions': [3.5]}\n"
+        "class Server:\n"
+        "    def predict(self, body): return b'{\"predictions\": [[3.7]]}'\n"
+        "try:\n"
+        "    people._check(Server(), 'text', [subjects.Body('text', b'')])\n"
+        "except people.Absent as error:\n"
+        "    print(error)\n"
+    )
+    assert "text was answered [3.7]; expected 3.5" in python(code)
+
+
 @pytest.fixture(scope="module")
 def results() -> dict[str, object]:
-    """Two rounds of two subjects, one of whose figures is missing."""
-    ours = {"row_16_per_s": 3000.0, "row_1_p50_ms": 0.5, "ready_s": 0.4, "notes": {}}
-    tuned = {"row_16_per_s": 100.0, "row_1_p50_ms": 9.0, "notes": {"batch": "too large"}}
+    """Two rounds of a model that people bring and of the sample, by three subjects."""
     return {
-        "rounds": {"ours": [ours, ours | {"row_16_per_s": 5000.0}], "tuned": [tuned, tuned]},
+        "rounds": {
+            "ours": {
+                "pipeline_16_per_s": [3000.0, 5000.0],
+                "row_16_per_s": [800.0],
+                "csv_1_rows_s": [400_000.0],
+            },
+            "tuned": {"pipeline_16_per_s": [100.0, 100.0], "row_16_per_s": [70.0]},
+            "bentoml-batching": {"pipeline_16_per_s": [500.0, 300.0]},
+        },
+        "looks": {
+            "bentoml": {"pipeline_16_per_s": [90.0]},
+            "litserve": {"pipeline_16_per_s": [75.0]},
+        },
         "versions": {"ours": "flask 3"},
-        "absent": {"ray": "no wheel"},
+        "absent": {"ray": "no wheel", "mosec text": "it ended"},
+        "notes": ["classic sample, tuned, batch: too large"],
         "machine": {"cores": "2"},
         "minutes": 1.0,
+        "drift": 0.04,
+        "seconds": 2,
         "batch_mb": 10,
     }
 
@@ -146,19 +237,31 @@ def rendered(results: dict[str, object], what: str) -> str:
 
 
 def test_the_report_gives_medians_with_their_range(results):
-    """A figure is the median of its rounds with the smallest and largest; ratios use medians."""
+    """
+    A figure is the median of its rounds with the smallest and largest, in italics where there was
+    a brief look only; ratios use medians, against the best peer with batching and without.
+    """
     text = rendered(results, "serving")
-    assert (
-        "| 1 row, 16 connections, requests/s: this project / best of the others | 40 | ≥ 15 | met |"
-        in text
-    )
+    what = "DataFrame pipeline, requests/s at 16 connections: this project / best of the others"
+    assert f"| {what} without batching | 40 | ≥ 5 | met |" in text
+    assert f"| {what} with their batching | 10 | ≥ 1.5 | met |" in text
     assert "4,000 (3,000 to 5,000)" in text
+    assert "| DataFrame pipeline | LitServe |  |  | *75* |" in text
     assert "- Ray Serve: no wheel" in text
+    assert "- mosec, TF-IDF and linear model: it ended" in text
     assert "- classic sample, tuned, batch: too large" in text
+    assert "varied by 4%" in text
 
 
-def test_the_chart_is_well_formed(results):
-    """The chart is SVG that names the subjects."""
-    chart = ElementTree.fromstring(rendered(results, "chart"))
-    words = {element.text for element in chart.iter() if element.tag.endswith("text")}
-    assert {"this project", "classic sample, tuned"} <= words
+def test_a_run_that_drifted_says_so(results):
+    """Where the machine's speed varied much, the reader is told."""
+    assert "This run drifted" in rendered(results | {"drift": 0.4}, "serving")
+
+
+def test_the_picture_has_one_mark_for_each_way_to_serve(results):
+    """The picture names each once, by the better of its settings, in panels of people's models."""
+    picture = ElementTree.fromstring(rendered(results, "chart"))
+    words = [element.text for element in picture.iter() if element.tag.endswith("text")]
+    assert words.count("BentoML") == 1
+    assert "400 with batching" in words
+    assert {"DataFrame pipeline", "the sample", "this project", "classic sample"} <= {*words}

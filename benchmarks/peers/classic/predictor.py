@@ -1,26 +1,25 @@
 """
-The classic sample's Flask application: a class that keeps the model, two routes, pandas.
+The classic sample's Flask application: a class that keeps the model, two routes.
 """
 
-from io import StringIO
+import json
 
-import fares
 import flask
-import pandas as pd
+import work
 
 
 class ScoringService:
-    model = None
+    models = None
 
     @classmethod
-    def get_model(cls):
-        if cls.model is None:
-            cls.model = fares.load()
-        return cls.model
+    def get_models(cls):
+        if cls.models is None:
+            cls.models = work.Models()
+        return cls.models
 
     @classmethod
-    def predict(cls, trips):
-        return fares.predict(cls.get_model(), trips)
+    def predict(cls, name, body):
+        return cls.get_models().answer(name, body)
 
 
 app = flask.Flask(__name__)
@@ -28,16 +27,13 @@ app = flask.Flask(__name__)
 
 @app.route("/ping", methods=["GET"])
 def ping():
-    healthy = ScoringService.get_model() is not None
+    healthy = ScoringService.get_models() is not None
     return flask.Response("\n", status=200 if healthy else 404, mimetype="application/json")
 
 
-@app.route("/invocations", methods=["POST"])
-def invocations():
-    if flask.request.content_type != "text/csv":
-        return flask.Response("only CSV is taken", status=415, mimetype="text/plain")
-    trips = pd.read_csv(StringIO(flask.request.data.decode("utf-8")))
-    predictions = ScoringService.predict(trips)
-    out = StringIO()
-    pd.DataFrame({"results": predictions}).to_csv(out, header=False, index=False)
-    return flask.Response(out.getvalue(), status=200, mimetype="text/csv")
+@app.route("/invocations", methods=["POST"], defaults={"name": "fares"})
+@app.route("/invocations/<name>", methods=["POST"])
+def invocations(name):
+    predictions = ScoringService.predict(name, flask.request.data)
+    result = json.dumps({"predictions": predictions})
+    return flask.Response(result, status=200, mimetype="application/json")

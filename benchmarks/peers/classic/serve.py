@@ -15,13 +15,13 @@ RUN = Path(os.environ["TMPDIR"])
 
 configuration = (HERE / "nginx.conf").read_text().replace("RUN", str(RUN))
 (RUN / "nginx.conf").write_text(configuration.replace("PORT", os.environ["PORT"]))
-options = os.environ.get("CLASSIC_OPTIONS", "--worker-class gevent")
+options = os.environ.get("CLASSIC_OPTIONS", "--worker-class gevent --access-logfile -")
 
 nginx = subprocess.Popen(["nginx", "-e", "stderr", "-p", str(RUN), "-c", str(RUN / "nginx.conf")])
 gunicorn = subprocess.Popen(
     [sys.executable, "-m", "gunicorn", "--chdir", str(HERE), "--bind", f"unix:{RUN}/gunicorn.sock",
      "--workers", os.environ["WORKERS"], "--timeout", "600", "--no-control-socket",
-     "--access-logfile", "-", *shlex.split(options), "wsgi:app"]
+     *shlex.split(options), os.environ.get("CLASSIC_APPLICATION", "wsgi:app")]
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 from predictor import ScoringService, app
 
 # With --preload the model is loaded before the workers fork.
-ScoringService.get_model()
+ScoringService.get_models()
 
 __all__ = ["app"]
