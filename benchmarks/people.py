@@ -25,14 +25,12 @@ CONNECTIONS = {
     "pipeline": (1, 16, 64),
     "lightgbm": (1, 16, 64),
     "xgboost": (1, 16, 64),
-    "image": (1, 16),
-    "text": (1, 16),
-    "waiting": (1, 16),
+    "image": (16,),
+    "text": (16,),
+    "waiting": (16,),
 }
-# How many of the peers without batching, and of those with, are measured in every round.
-CONTENDERS = 2
 # A look at everybody, which also warms them up.
-LOOK_S = 1
+LOOK_S, LOOK_CONNECTIONS = 1, 16
 
 Figures = dict[str, dict[str, list[float]]]
 Say = Callable[[str], None]
@@ -124,8 +122,7 @@ def measure(
                     run.lose(subject, model, error)
         print(f"looking at {len(run.servers)} pairs of a subject and a model", flush=True)
         for model in models:
-            for connections in CONNECTIONS[model]:
-                _ask(run, run.looks, model, subjects, connections, LOOK_S)
+            _ask(run, run.looks, model, subjects, LOOK_CONNECTIONS, LOOK_S)
         for number in range(rounds):
             began = time.monotonic()
             for model in models:
@@ -193,17 +190,15 @@ def _ask(
 
 def contenders(run: Run, model: str, subjects: Sequence[Subject]) -> list[Subject]:
     """
-    Return this project, naive Flask, and the peers that had most requests/s at 16 connections at
-    first sight, without batching and with.
+    Return this project, naive Flask, and the peer that had most requests/s at first sight, without
+    batching and with.
     """
 
     def most(batches: bool) -> list[Subject]:
         peers = [each for each, _ in run.asked(model, subjects) if each.batches == batches]
         peers = [each for each in peers if each.role == "peer" and each.name in run.looks]
-        speed = {
-            each.name: run.looks[each.name].get(f"{model}_16_per_s", [0.0])[-1] for each in peers
-        }
-        return sorted(peers, key=lambda each: -speed[each.name])[:CONTENDERS]
+        figure = f"{model}_{LOOK_CONNECTIONS}_per_s"
+        return sorted(peers, key=lambda each: -run.looks[each.name].get(figure, [0.0])[-1])[:1]
 
     chosen = {each.name for each in (*most(False), *most(True))} | {"flask"}
     return [each for each in subjects if each.role == "ours" or each.name in chosen]

@@ -18,7 +18,7 @@ from people import predictions
 from server import Server, running
 from subjects import JSON, SAMPLE, WORKERS, Body, Subject
 
-CONNECTIONS = (1, 16, 64)
+CONNECTIONS, PEERS_CONNECTIONS = (1, 16, 64), (16,)
 Figures = dict[str, dict[str, list[float]]]
 # Whom the sample is compared with unless others are named: the quickest of the peers so far.
 USUAL = ("ours", "empty", "tuned", "fastapi-threads")
@@ -113,7 +113,7 @@ def _one_row(server: Server, payloads: Payloads, plan: Plan) -> dict[str, float]
     bodies = [_csv(payloads.csv(number, 1)) for number in range(SMALL_BODIES)]
     wrk(server, bodies, 16, WARM_S)
     figures = {"loaded_mb": 0.0}
-    for connections in CONNECTIONS:
+    for connections in PEERS_CONNECTIONS if server.subject.role == "peer" else CONNECTIONS:
         run = wrk(server, bodies, connections, plan.wrk_s)
         figures |= {
             f"row_{connections}_p50_ms": run.p50_ms,
