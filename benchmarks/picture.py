@@ -49,16 +49,18 @@ def chart(results: Results) -> str:
         figure = Figure(figsize=(10, (0.6 + 0.2 * most) * lines), layout="constrained")
         parts = figure.subfigures(lines, 2, squeeze=False).ravel()
         for part, (title, marks) in zip(parts, panels, strict=False):
-            part.suptitle(title, x=0.02, ha="left", weight="bold", fontsize=9)
+            part.suptitle(
+                f"{title}: requests/s at 16", x=0.02, ha="left", weight="bold", fontsize=9
+            )
             axes = part.subplots()
             axes.grid(axis="x", color="#e4e7eb")
             for at, (value, subject) in enumerate(marks):
-                axes.plot(value, at, "o", color=INK[subject.role])
+                axes.plot(value, at, "o", color=INK[subject.role], clip_on=False)
                 words = short(value) + (" with batching" if subject.batches else "")
                 axes.annotate(words, (value, at), (6, 0), textcoords="offset points", va="center")
             axes.set_yticks(range(len(marks)), [subject.family for _, subject in marks])
             axes.set_ylim(len(marks) - 0.5, -0.5)
-            axes.set_xlim(0, 1.25 * marks[0][0])
+            axes.set_xlim(0, 1.35 * marks[0][0])
             axes.tick_params(length=0)
         stream = io.StringIO()
         about = {"Title": PICTURE, "Date": None, "Creator": None}

@@ -264,4 +264,4 @@ def test_the_picture_has_one_mark_for_each_way_to_serve(results):
     words = [element.text for element in picture.iter() if element.tag.endswith("text")]
     assert words.count("BentoML") == 1
     assert "400 with batching" in words
-    assert {"DataFrame pipeline", "the sample", "this project", "classic sample"} <= {*words}
+    assert {"DataFrame pipeline: requests/s at 16", "this project", "classic sample"} <= {*words}
