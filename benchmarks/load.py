@@ -17,7 +17,7 @@ from environments import HERE, Absent
 from server import Server
 from subjects import Body
 
-LONGEST_WRK_S = 30
+LONGEST_WRK_S = 10
 PING_EVERY_S = 0.05
 PING_TIMEOUT_S = 60.0
 MEMORY_EVERY_S = 0.1

@@ -18,6 +18,8 @@ from server import Server, running
 from subjects import Body, Subject
 
 CHECKED = 10
+# A run must end, also when a peer does not answer.
+ANSWER_S = 20.0
 # Of a prediction: engines and libraries may differ by a rounding in single precision.
 NEAR = 1e-4
 # The connections at which each model is asked; those that no ratio needs are left out.
@@ -147,7 +149,9 @@ def _start(run: Run, subject: Subject, root: Path, started: ExitStack) -> None:
                 server = one.enter_context(running(subject, root, some))
                 server.wait_for_ping()
                 with server.alone():
-                    server.predict(run.bodies[some[0]][0])  # some ping before their workers are up
+                    server.predict(
+                        run.bodies[some[0]][0], ANSWER_S
+                    )  # some ping before their workers are up
                 started.push(one.pop_all())
         except (Absent, OSError, HTTPException) as error:
             for model in some:
@@ -165,7 +169,7 @@ def _check(server: Server, model: str, bodies: Sequence[Body]) -> None:
     """
     wanted = _about(model)["predictions"]
     for body, expected in list(zip(bodies, wanted, strict=True))[:CHECKED]:
-        found = predictions(server.predict(body))
+        found = predictions(server.predict(body, ANSWER_S))
         if len(found) != 1 or abs(found[0] - expected) > NEAR * max(1, abs(expected)):
             raise Absent(f"{model} was answered {found}; expected {expected}")
 

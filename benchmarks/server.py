@@ -18,7 +18,7 @@ from pathlib import Path
 from environments import CONTAINER, PEERS, Absent, environ, fill, guest
 from subjects import CSV, SAMPLE, Body, Subject
 
-START_S = 120
+START_S = 60
 STOP_S = 20
 # One request of 100 MB may take a peer minutes.
 ANSWER_S = 300
@@ -48,12 +48,17 @@ class Server:
         return self._process.poll()
 
     def call(
-        self, method: str, path: str, body: bytes | None = None, content_type: str = CSV
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        content_type: str = CSV,
+        timeout: float = ANSWER_S,
     ) -> tuple[int, bytes]:
         """
         Return status and body of an answer; raises OSError or HTTPException.
         """
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             headers = {"Content-Type": content_type} if body else {}
             connection.request(method, path, body, headers)
@@ -68,13 +73,13 @@ class Server:
         """
         return self.subject.path.format(model=model)
 
-    def predict(self, body: Body) -> bytes:
+    def predict(self, body: Body, timeout: float = ANSWER_S) -> bytes:
         """
         Return the answer to a body; raises OSError, HTTPException or Absent.
         """
         content_type = self.subject.content_type or body.content_type
         status, content = self.call(
-            "POST", self.path(body.model), self.subject.body(body), content_type
+            "POST", self.path(body.model), self.subject.body(body), content_type, timeout
         )
         if status != 200:
             raise Absent(f"a prediction was answered {status}: {content[:200]!r}")

@@ -194,7 +194,7 @@ def test_a_peer_that_answers_nonsense_is_absent_for_that_model():
         "import people, subjects\n"
         "people._about = lambda model: {'predictions': [3.5]}\n"
         "class Server:\n"
-        "    def predict(self, body): return b'{\"predictions\": [[3.7]]}'\n"
+        "    def predict(self, body, timeout): return b'{\"predictions\": [[3.7]]}'\n"
         "try:\n"
         "    people._check(Server(), 'text', [subjects.Body('text', b'')])\n"
         "except people.Absent as error:\n"
