@@ -148,7 +148,9 @@ class Predictor:
         """
         Return what the algorithm does for a piece, whose values it may refuse by RequestError.
         """
-        prediction = self.algorithm.predict(self._model, piece)
+        reader: Any = self.algorithm.input
+        given = reader.frame(piece) if getattr(reader, "as_frame", False) else piece
+        prediction = self.algorithm.predict(self._model, given)
         if self._tested:  # the self-test's examples are nobody's requests
             recorder.piece(piece, rows, prediction)
         return prediction

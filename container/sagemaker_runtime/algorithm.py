@@ -17,6 +17,9 @@ Write a package with these names in its ``__init__.py`` and put it beside this o
     def predict(model: Any, columns: Columns) -> Any:
         '''Return one prediction per row, in order: an array, a dict of columns, a list of dicts.'''
 
+``Table(..., as_frame=True)`` hands ``predict`` a pandas DataFrame of the columns; in ``train``,
+``INPUT.frame(columns)`` makes the same.
+
 ``INPUT`` is a Reader: ``Table``, ``Json``, ``Text``, ``Bytes`` or ``Npy``. ``OUTPUT`` is a Writer:
 ``Rows``, which it is when it is left out, or one of the last four.
 
@@ -108,7 +111,8 @@ class Reader(Protocol):
     What reads requests for ``predict``.
 
     One whose pieces are rows may besides have ``join(pieces)``, which puts those of several
-    requests together, in order, for one call of ``predict``.
+    requests together, in order, for one call of ``predict``; and ``as_frame``, true when
+    ``predict`` is given ``frame(piece)``.
     """
 
     @property

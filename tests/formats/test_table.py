@@ -582,3 +582,21 @@ def test_long_bodies_take_bounded_memory(tmp_path: Path, form: str) -> None:
     rows, megabytes = map(int, subprocess.check_output(run, text=True).split())
     assert rows == count
     assert megabytes < 120
+
+
+def test_a_frame_has_the_columns_in_order_on_the_same_memory() -> None:
+    """Types are those of the schema, a missing text is NaN, numbers are not copied."""
+    table = Table(
+        Column("x", "number", "1"),
+        Column("when", "timestamp", "2020-01-01"),
+        Column("name", "text", "a", optional=True),
+        label=Column("y", "number", "2"),
+    )
+    body = b"name,y,when,x\nb,1,2020-01-02,3\n,1,2020-01-03,4\n"
+    [columns] = table.read(BytesIO(body), "text/csv", "utf-8")
+    frame = table.frame(columns)
+    assert list(frame.columns) == ["x", "when", "name"]
+    assert frame["x"].tolist() == [3, 4]
+    assert frame["name"].isna().tolist() == [False, True]
+    assert frame["when"].dtype == "datetime64[s]"
+    assert np.shares_memory(frame["x"].to_numpy(), columns["x"])

@@ -25,7 +25,7 @@ from http_assertions import assert_error
 from predictor import Predictor
 from project import TOP, assemble
 from rides import INPUT
-from sagemaker_runtime.algorithm import Columns, Json
+from sagemaker_runtime.algorithm import Column, Columns, Json, Table
 from sagemaker_runtime.errors import ExitCode, InvalidValue
 from served import CSV, NGINX, start_serve
 
@@ -288,6 +288,25 @@ def test_what_is_not_a_table_is_not_joined() -> None:
     answers = at_once(*[lambda: post(client, "[1]", "application/json")] * 3)
     assert [answer.get_json() for answer in answers] == [[1]] * 3
     assert algorithm.calls == [[1]] * 3
+
+
+def test_a_call_makes_one_frame() -> None:
+    """as_frame: predict is given a DataFrame, one for all requests of a call."""
+    frames: list[Any] = []
+
+    def answer(frame: Any) -> Any:
+        busy()
+        frames.append(frame)
+        return frame["x"]
+
+    table = Table(Column("x", "number", "1"), Column("name", "text", "a"), as_frame=True)
+    client = ready(FakeAlgorithm(answer, table))
+    frames.clear()
+    answers = at_once(*(lambda i=i: post(client, f"{i},b\n") for i in range(4)))
+    assert [each.data for each in answers] == [b"%d.0\n" % i for i in range(4)]
+    [frame] = frames
+    assert list(frame.columns) == ["x", "name"]
+    assert len(frame) == 4
 
 
 class Slow:

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from io import StringIO
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from sagemaker_runtime.formats import columns, json_schema, records
 from sagemaker_runtime.formats import csv as csv_rows
@@ -22,6 +22,9 @@ from sagemaker_runtime.formats.media_types import (
 )
 from sagemaker_runtime.formats.schema import Column, Columns
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 class Table:
     """
@@ -30,14 +33,21 @@ class Table:
     ``label`` is what training data have besides; it and the ``ignored`` columns, such as a key,
     may be sent too. Without a header, the ignored columns and the label stand first, in this
     order; a request may leave out the leading ones.
+
+    With ``as_frame=True`` ``predict`` is given a pandas DataFrame, see ``frame``.
     """
 
     media_types = tuple(MEDIA_TYPES)
 
     def __init__(
-        self, *features: Column, label: Column | None = None, ignored: Sequence[Column] = ()
+        self,
+        *features: Column,
+        label: Column | None = None,
+        ignored: Sequence[Column] = (),
+        as_frame: bool = False,
     ) -> None:
         self.features = features
+        self.as_frame = as_frame
         self.label = label
         self.ignored = tuple(ignored)
 
@@ -100,6 +110,19 @@ class Table:
         Put what ``read`` yields together, in order.
         """
         return columns.join(pieces)
+
+    def frame(self, columns: Columns) -> "pd.DataFrame":
+        """
+        Return the features as a pandas DataFrame, in their order, on the same memory; a missing
+        text is NaN, as after ``read_csv``.
+        """
+        import pandas as pd  # half a second and 40 MB, for those who want it
+
+        frame = pd.DataFrame({each.name: columns[each.name] for each in self.features}, copy=False)
+        for each in self.features:
+            if each.kind == "text" and each.optional:
+                frame[each.name] = frame[each.name].replace("", float("nan"))
+        return frame
 
     def example(self, rows: int = 1) -> tuple[str, bytes]:
         """
