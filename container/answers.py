@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
@@ -33,6 +33,9 @@ SESSION_ID_LENGTH = 256
 NEW_SESSION = "NEW_SESSION"
 # The platform wants to know until when it has to remember a session.
 SESSION_S = 3600
+
+# A request that takes longer is slow, in seconds.
+SLOW_S = 1.0
 
 # Longest column name that an error repeats, in characters.
 COLUMN_LENGTH = 100
@@ -80,6 +83,9 @@ class Call:
     """
     A request that knows when it began and by which id the caller and the log will find it.
     """
+
+    # Which of them have a line in the log; see MODEL_SERVER_LOG_REQUESTS.
+    logged: ClassVar[str] = "all"
 
     __slots__ = ("began", "environ", "id", "method", "model", "path")
 
@@ -197,13 +203,14 @@ def log(
     **fields: Any,
 ) -> None:
     """
-    Write the request's one line, at the level that its status has unless another is given, and
-    count the request.
+    Write the request's one line, at the level that its status has unless another is given and if
+    such requests have one, and count the request.
     """
+    seconds = perf_counter() - call.began
     recorder.request(
         call.path,
         status,
-        perf_counter() - call.began,
+        seconds,
         fields.get("bytes") or 0,
         fields.get("rows") or 0,
         fields.get("bad_records") or 0,
@@ -214,11 +221,11 @@ def log(
             level = logging.INFO  # scanners and scrapers ask for paths that are not served
         if status >= 500 and status != 507:  # the platform unloads a model and tries again
             level = logging.ERROR
-    if logger.isEnabledFor(level):
+    if logger.isEnabledFor(level) and _is_logged(status, level, seconds):
         about = {
             "request_id": call.id,
             "status": status,
-            "duration_ms": round((perf_counter() - call.began) * 1000, 3),
+            "duration_ms": round(seconds * 1000, 3),
             **fields,
         }
         if call.model is not None:
@@ -227,6 +234,13 @@ def log(
             write_line(logger.name, level, "request", about)
         else:
             logger.log(level, "request", exc_info=cause, extra={"fields": about})
+
+
+def _is_logged(status: int, level: int, seconds: float) -> bool:
+    if Call.logged == "all" or level >= logging.ERROR:  # a traceback is always in the log
+        return True
+    is_error = status >= 400 or level > logging.INFO
+    return Call.logged == "errors" and (is_error or seconds > SLOW_S)
 
 
 def _failed(

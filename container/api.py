@@ -42,6 +42,7 @@ def create_app(served: "Predictor | Models", settings: Settings) -> Flask:
     for every request. Hooks and error handlers make POST /invocations slower, by what Flask takes
     for a request; the first one logs this. A middleware around ``wsgi_app`` does not.
     """
+    Call.logged = settings.log_requests
     app = Flask(__name__, static_folder=None)
 
     @app.get("/ping", provide_automatic_options=False)

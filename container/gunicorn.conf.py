@@ -21,13 +21,15 @@ from gunicorn.workers.base import Worker
 
 from sagemaker_runtime import resources
 from sagemaker_runtime.algorithm import find_algorithm
-from sagemaker_runtime.logs import logging_config
+from sagemaker_runtime.logs import Batch, Lines, logging_config
 from sagemaker_runtime.serving import metrics, preload, refusals
 from sagemaker_runtime.settings import Settings, preloads
 
 settings = Settings.from_environ(os.environ)
 threads_before = preload.count_threads()
 kills_before = resources.oom_kills()
+# Time that the line of a request that was answered may wait for others, in s.
+LINES_S = 0.1
 # What asks a worker to end.
 ENDINGS = (signal.SIGTERM, signal.SIGQUIT)
 
@@ -150,12 +152,13 @@ def on_starting(server: Arbiter) -> None:
 def child_exit(server: Arbiter, worker: Worker) -> None:
     """
     Say what to do when a worker was killed, unless gunicorn did it for want of a sign of life, and
-    take it out of the metrics.
+    take it out of the metrics. Write the lines of the requests that it answered last.
     """
     if worker.pid == Logger.killed and not worker.aborted:
         why = resources.out_of_memory(settings.workers, kills_before)
         server.log.error("worker %s was killed. %s", worker.pid, why)
     metrics.forget(worker.pid)
+    worker.lines.flush()
 
 
 def when_ready(server: Arbiter) -> None:
@@ -175,6 +178,7 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
     signals that end it until it can act on them: by the handlers of its parent they would be lost.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+    worker.lines = Batch()
     if len(server.LISTENERS) > 1:
         taken = [other.sockets[0] for other in server.WORKERS.values()]
         worker.sockets = [free for free in server.LISTENERS if free not in taken][:1]
@@ -207,9 +211,13 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """
-    Begin to count.
+    Begin to count and to write lines in batches.
     """
     import gevent
+
+    timer = gevent.get_hub().loop.timer(LINES_S)
+    worker.lines.begin(lambda: timer.start(worker.lines.flush))
+    Lines.batch = worker.lines
 
     def count() -> None:
         while True:
@@ -222,8 +230,9 @@ def post_worker_init(worker: Worker) -> None:
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:
     """
-    Count what has not been counted yet.
+    Count and write what has not been yet.
     """
+    worker.lines.flush()
     if metrics.recorder.is_on:
         metrics.recorder.flush()
 
@@ -252,6 +261,7 @@ def worker_int(worker: Worker) -> None:
     exits meet with a traceback.
     """
     metrics.recorder.flush()
+    worker.lines.flush()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

@@ -1,9 +1,9 @@
 """
-A request for a prediction: the body in, the answer out; negotiation, threads, the time limit.
+A request for a prediction: the body in, the answer out; threads, the time limit.
 """
 
 import zlib
-from functools import cached_property, lru_cache
+from functools import cached_property
 from gzip import BadGzipFile, GzipFile
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
@@ -11,18 +11,15 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 import gevent
 from gevent.threadpool import ThreadPool
-from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import ClientDisconnected
-from werkzeug.http import parse_accept_header, parse_options_header
 from werkzeug.wsgi import get_content_length
 
+import negotiation
 from answers import Answer, Call, ModelUnavailable, NotArrived, complete, headers, log
 from large_bodies import LargeBodies, Spooled
 from predictor import Predictor
-from sagemaker_runtime.algorithm import ANY, usual
 from sagemaker_runtime.errors import (
     Malformed,
-    NotAcceptable,
     PayloadTooLarge,
     UnsupportedMediaType,
 )
@@ -96,10 +93,12 @@ class Invocations:
 
     def _answer(self, call: Call, body: IO[bytes], size: int) -> Answer:
         check_health(self._predictor)
-        media_type, charset = _content_type(call.environ.get("CONTENT_TYPE", ""), self._reads)
+        media_type, charset = negotiation.content_type(
+            call.environ.get("CONTENT_TYPE", ""), self._reads
+        )
         accept = call.environ.get("HTTP_ACCEPT", "")
-        answer_type = _answer_type(accept, media_type, self._writes)
-        written_as = _with_charset(answer_type, accept) if accept else answer_type
+        answer_type = negotiation.answer_type(accept, media_type, self._writes)
+        written_as = negotiation.with_charset(answer_type, accept) if accept else answer_type
 
         is_large, bad = size > LARGE_BODY_BYTES, 0
 
@@ -261,59 +260,3 @@ def _file_for(size: int | None) -> IO[bytes]:
     if size is not None and size <= LARGE_BODY_BYTES:
         return BytesIO()
     return cast(IO[bytes], SpooledTemporaryFile(IN_MEMORY_BYTES))
-
-
-@lru_cache(maxsize=256)
-def _content_type(header: str, reads: tuple[str, ...]) -> tuple[str, str]:
-    """
-    Split a Content-Type header into media type, one of ``reads``, and charset, both lower case.
-    """
-    media_type, parameters = parse_options_header(header)
-    media_type, charset = media_type.lower(), parameters.get("charset", "utf-8").lower()
-    if ANY in reads:
-        return media_type or usual(reads), charset
-    if not media_type:
-        raise UnsupportedMediaType(
-            f"there is no Content-Type; name what the body is, one of {', '.join(reads)}"
-        )
-    if media_type not in reads:
-        raise UnsupportedMediaType(
-            f"Content-Type is {shown(media_type)}; expected one of {', '.join(reads)}"
-        )
-    return media_type, charset
-
-
-@lru_cache(maxsize=256)
-def _with_charset(answer_type: str, accept: str) -> str:
-    """
-    Name the charset of a text where Accept does: others compare the type with its bare name.
-    """
-    is_asked = answer_type.startswith("text/") and "charset" in accept.lower()
-    return f"{answer_type}; charset=utf-8" if is_asked else answer_type
-
-
-@lru_cache(maxsize=256)
-def _answer_type(accept: str, request_type: str, writes: tuple[str, ...]) -> str:
-    """
-    Choose the answer's media type out of ``writes``; where Accept leaves the choice, the request's
-    own or, when it is not among them, the first.
-    """
-    preferred = [media_type for media_type in writes if media_type != ANY] or [usual(writes)]
-    if request_type in preferred:
-        preferred.insert(0, request_type)
-    if not accept.strip():
-        return preferred[0]
-    # Parameters such as a charset do not change what is produced.
-    wanted = MIMEAccept(
-        (media_range.partition(";")[0].strip(), quality)
-        for media_range, quality in parse_accept_header(accept)
-    )
-    named: list[str] = []
-    if ANY in writes:
-        named = [name.lower() for name in wanted.values() if "/" in name and "*" not in name]
-    chosen = wanted.best_match([*preferred, *named])
-    if chosen is None:
-        raise NotAcceptable(
-            f"Accept is {shown(accept)}; expected one of {', '.join(writes)}, or no Accept"
-        )
-    return chosen

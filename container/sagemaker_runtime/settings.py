@@ -99,6 +99,9 @@ SETTINGS = (
             "record gets an error line in its place and the others their predictions."),
     Setting("MODEL_SERVER_LOG_LEVEL", "log_level", "info", "",
             ("debug", "info", "warning", "error"), "Least severe log line that is printed."),
+    Setting("MODEL_SERVER_LOG_REQUESTS", "log_requests", "all", "", ("all", "errors", "none"),
+            "Requests that have a line in the log: all, those that fail or take more than a "
+            "second, or none but those with a traceback."),
 )  # fmt: skip
 
 
@@ -120,6 +123,7 @@ class Settings:
     max_payload_mb: int
     bad_records: str
     log_level: str
+    log_requests: str
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], root: Path = Path("/")) -> "Settings":

@@ -47,10 +47,11 @@ def test_each_variable_is_read() -> None:
         "MODEL_SERVER_MAX_PAYLOAD_MB": "25",
         "MODEL_SERVER_BAD_RECORDS": "mark",
         "MODEL_SERVER_LOG_LEVEL": "DEBUG",
+        "MODEL_SERVER_LOG_REQUESTS": "errors",
     }
     assert set(environ) == {setting.name for setting in SETTINGS}
     assert Settings.from_environ(environ) == Settings(
-        9000, "batch,async", "true", 3, 2, 0, "on", 3600, 600, 25, "mark", "debug"
+        9000, "batch,async", "true", 3, 2, 0, "on", 3600, 600, 25, "mark", "debug", "errors"
     )
 
 

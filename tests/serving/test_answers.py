@@ -11,6 +11,7 @@ from answers import ERROR_BYTES, error_body
 from application import LINE, Lines, client_of
 from fake_algorithm import latitude
 from http_assertions import assert_error
+from sagemaker_runtime import logs
 from sagemaker_runtime.algorithm import Columns
 from sagemaker_runtime.errors import RequestError
 
@@ -215,3 +216,64 @@ def test_an_error_may_have_a_status_that_has_no_name() -> None:
 
     response = client_of(answer).post("/invocations", data=LINE * 3, content_type="text/csv")
     assert_error(response, 460, "busy", "come again")
+
+
+@pytest.mark.parametrize(
+    ("logged", "expected"),
+    [
+        ("all", ([200, 404, 200], [415, 500])),
+        ("errors", ([404, 200], [415, 500])),
+        ("none", ([], [500])),
+    ],
+)
+def test_requests_that_have_a_line(
+    logged: str,
+    expected: tuple[list[int], list[int]],
+    lines: Lines,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All, those that fail or are slow, or none but those with a traceback."""
+
+    def answer(columns: Columns) -> Any:
+        if (columns["passenger_count"] == 9).any():
+            raise ValueError("told to")
+        return latitude(columns)
+
+    client = client_of(answer, log_requests=logged)
+    client.post("/invocations", data=LINE, content_type="text/csv")
+    client.post("/invocations", data=LINE, content_type="image/png")
+    client.post("/invocations", data=LINE.replace(",1\n", ",9\n"), content_type="text/csv")
+    client.get("/nowhere")
+    monkeypatch.setattr("answers.SLOW_S", 0)
+    client.post("/invocations", data=LINE, content_type="text/csv")
+    told = [
+        [each["status"] for each in stream if each["message"] == "request"] for stream in lines()
+    ]
+    assert tuple(told) == expected
+
+
+def test_lines_wait_for_others_and_errors_do_not(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A batch is written when it is full, when an error comes, which stands behind it, and when its
+    time is up.
+    """
+    times: list[bool] = []
+    batch = logs.Batch()
+    batch.begin(lambda: times.append(True))
+    monkeypatch.setattr(logs.Lines, "batch", batch)
+    client = client_of()
+    for _ in range(2):
+        client.post("/invocations", data=LINE, content_type="text/csv")
+    assert (lines()[0], len(times)) == ([], 1)
+    client.post("/invocations", data=LINE, content_type="image/png")
+    assert [len(stream) for stream in lines()] == [2, 1]
+    logs.write_line("x", logging.INFO, "long", {"text": "x" * (logs.BATCH_BYTES // 2)})
+    assert (len(lines()[0]), len(times)) == (2, 2)
+    logs.write_line("x", logging.INFO, "long", {"text": "x" * (logs.BATCH_BYTES // 2)})
+    assert len(lines()[0]) == 3
+    logs.write_line("x", logging.INFO, "longer", {"text": "x" * logs.BATCH_BYTES})
+    assert [line["message"] for line in lines()[0]] == ["request"] * 2 + ["long"] * 2 + ["longer"]
+    batch.flush()
+    assert len(lines()[0]) == 5

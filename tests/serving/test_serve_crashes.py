@@ -1,5 +1,6 @@
 """``serve`` when a process dies. Each test states its scenario."""
 
+import json
 import os
 import re
 import signal
@@ -116,3 +117,21 @@ def test_a_dead_master_ends_serve(victim: str, program: Path, model: Path) -> No
         assert serve.wait() == ExitCode.CHILD_DIED
         assert re.search("[Mm]emory.* MB are granted for 2 workers", serve.log(line)[0])
         wait_until(lambda: all_gone(everybody), what="all processes end")
+
+
+def test_no_line_is_lost_when_a_worker_is_killed(program: Path, model: Path) -> None:
+    """
+    1. requests are answered one after the other, so quickly that their lines wait to be written
+    2. the worker is killed
+    Result: the log has a line for each.
+    """
+    with start_serve(program, model, workers=1, allowed=[KILLED]) as serve:
+        serve.wait_for_ping()
+        [worker] = children_of(master_of(serve, "gunicorn"))
+        answers = [serve.call("/invocations", b"0\n", headers=CSV) for _ in range(20)]
+        os.kill(worker, signal.SIGKILL)
+        asked = {answer.headers["X-Request-Id"] for answer in answers}
+        wait_until(
+            lambda: asked == {json.loads(line)["request_id"] for line in serve.log('"request_id"')},
+            what="all lines are written",
+        )
