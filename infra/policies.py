@@ -1,10 +1,13 @@
 """
 The policies of policies.yaml as JSON for those who do without CloudFormation.
 
-    .venv/bin/python -m infra.policies      writes notebooks/role-policy.json and caller-policy.json
+    .venv/bin/python -m infra.policies
+
+writes notebooks/role-policy.json and caller-policy.json, and prints the table of docs/security.md.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +75,27 @@ def document(policy: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2) + "\n"
 
 
+def markdown() -> str:
+    """
+    Return the table of all statements for the documentation.
+    """
+    rows = ["| policy | what for | actions | on |", "|---|---|---|---|"]
+    for policy, statements in policies().items():
+        for each in filled(statements, PLACEHOLDERS):
+            words = (
+                re.sub(r"(?<!^)(?=[A-Z])", " ", each["Sid"])
+                .lower()
+                .replace("sage maker", "SageMaker")
+            )
+            service = each["Action"][0].partition(":")[0]
+            names = (name.removeprefix(f"{service}:") for name in each["Action"])
+            on = (resource.split(":", 5)[-1] for resource in each["Resource"])
+            listed = " ".join(f"`{part}`" for part in on)
+            rows.append(f"| `{policy}` | {words} | {service}: {', '.join(names)} | {listed} |")
+    return "\n".join(rows)
+
+
 if __name__ == "__main__":
     for file, policy in FILES.items():
         (NOTEBOOKS / f"{file}.json").write_text(document(policy), encoding="utf-8")
+    print(markdown())

@@ -60,7 +60,8 @@ def set_parameters(notebook: nbformat.NotebookNode, values: dict[str, str]) -> N
         if name not in defaults:
             known = ", ".join(each for each in defaults if not each.startswith("__"))
             raise ValueError(f"there is no parameter {name!r}; there are: {known}")
-        lines.append(f"{name} = {type(defaults[name])(text)!r}")
+        kind = type(defaults[name])
+        lines.append(f"{name} = {text == 'True' if kind is bool else kind(text)!r}")
     if lines:
         notebook.cells.insert(place + 1, nbformat.v4.new_code_cell("\n".join(lines)))
 

@@ -1,11 +1,15 @@
 """./deploy.sh infra: the stacks of infra/, and the difference before they change."""
 
+import re
+import shlex
+
 import moto.cloudformation  # noqa: F401 - before boto3's session is replaced, which it asks
 import pytest
 from deploy import infra
 from deploy.errors import ExitCode
 
 import aws
+from project import TOP
 
 # moto has no bucket policies in stacks; tests/infra holds the templates themselves.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
@@ -111,6 +115,17 @@ def test_a_dry_run_makes_nothing(run, own_bucket, stacks):
         "execute-change-set",
     ] * 2
     assert "AWS::S3::Bucket" in ended.json()[0]["input"]["TemplateBody"]
+
+
+PAGE = (TOP / "docs/security.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("line", re.findall(r"(?m)^\./deploy\.sh (infra.*?)(?:  .*)?$", PAGE))
+def test_the_commands_of_the_page_are_right(run, own_bucket, line):
+    """What docs/security.md shows would be sent."""
+    ended = run(*shlex.split(line), "--dry-run")
+    assert ended.code == 0, ended.err
+    assert ended.json()
 
 
 def test_each_endpoint_has_its_own_alarms(run, own_bucket, stacks):

@@ -7,8 +7,10 @@ import boto3
 import pytest
 from deploy import rehearsal
 from deploy.errors import ExitCode
+from local_cloud.server import LocalCloud
 
 from deployments import Commands
+from granted import Held
 from project import SAMPLE, own_algorithm, quick
 
 pytestmark = pytest.mark.docker
@@ -17,9 +19,9 @@ CONTENT_TYPE, EXAMPLE = own_algorithm().input.example()
 
 
 @pytest.fixture(scope="module")
-def run(rehearse: Commands) -> Commands:
-    """The commands on the local cloud."""
-    return rehearse
+def run(rehearse: Commands, cloud: LocalCloud) -> Commands:
+    """The commands on the local cloud, each held to the policies by the journal."""
+    return Held(rehearse.settings, rehearse.lines, cloud)
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,10 @@ import pytest
 import containers
 import deserializers
 from clouds import watched
+from granted import SDKS
 from notebooks import (
     BUCKET,
+    GUARDS,
     NOTEBOOKS,
     URI,
     archived,
@@ -79,6 +81,7 @@ def test_pretrained_notebook_in_the_cloud(pretrained_image, tmp_path):
             f"{store}/archive/model.tar.gz",
         ]
         assert_permitted(platform)
+        assert {action for action, _ in platform.permissions} >= SDKS
 
 
 @pytest.mark.docker  # with the notebooks, whose environment it takes
@@ -129,6 +132,15 @@ def test_one_cell_has_the_parameters(name):
     names = [line.split(" = ")[0] for line in lines]
     assert {"mode", "image", "role", "bucket"} <= set(names)
     assert lines[0].startswith('mode = "local"')
+
+
+@pytest.mark.parametrize(
+    "name", ["train_and_deploy", "train_and_deploy_sdk_v3", "bring_your_pretrained_model"]
+)
+def test_network_and_keys_are_parameters(name):
+    """Each can be chosen; the tests in the cloud's place see that every call says so."""
+    (given,) = (c for c in cells(NOTEBOOKS / f"{name}.ipynb") if c["id"] == "parameters")
+    assert all(f"{guard} = " in given["source"] for guard in GUARDS)
 
 
 @pytest.mark.parametrize("sdk", ["notebooks", "notebooks-v3"])
