@@ -4,6 +4,7 @@ Measures serving: the models that people bring first, then the sample, then its 
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -34,6 +35,8 @@ def main() -> None:
     Measure, print the ratios and tables, keep the figures of a full run.
     """
     options = _options()
+    # So that what was started is ended when this is told to end.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     models = options.models
     rounds = options.rounds or (1 if options.short else ROUNDS)
     usual = BRIEF if options.short else FULL

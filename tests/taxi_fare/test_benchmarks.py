@@ -253,6 +253,19 @@ def test_the_report_gives_medians_with_their_range(results):
     assert "varied by 4%" in text
 
 
+def test_a_batch_job_is_compared_by_its_seconds():
+    """The job's ratio stands before the seconds, and a peak above the goal is called missed."""
+    jobs = {
+        "ours": {"seconds": 20.0, "peak_mb": 450.0},
+        "classic": {"seconds": 160.0, "peak_mb": 1500.0},
+    }
+    text = rendered({"jobs": jobs, "rows": 1000, "gb": 1, "machine": {}}, "batch_transform")
+    ratios, _, table = text.partition("| | seconds |")
+    assert "this project / classic sample, tuned | 8 | ≥ 5 | met |" in ratios
+    assert "| its peak memory, MB | 450 | ≤ 400 | **missed** |" in ratios
+    assert "| classic sample, tuned | 160 | 6.25 | 1,500 |" in table
+
+
 def test_a_run_that_drifted_says_so(results):
     """Where the machine's speed varied much, the reader is told."""
     assert "This run drifted" in rendered(results | {"drift": 0.4}, "serving")
