@@ -8,9 +8,9 @@ from typing import Any
 import joblib
 import pandas as pd
 
-from sagemaker_runtime.algorithm import Column, Columns, Table, TrainingJob
+from sagemaker_runtime.algorithm import Column, Table, TrainingJob
 
-INPUT = Table(*(Column(f"x{number}", "number", "0.5") for number in range(20)))
+INPUT = Table(*(Column(f"x{number}", "number", "0.5") for number in range(20)), as_frame=True)
 HYPERPARAMETERS = ()
 
 
@@ -22,5 +22,5 @@ def load(model_dir: Path) -> Any:
     return joblib.load(model_dir / "lightgbm")
 
 
-def predict(model: Any, columns: Columns) -> Any:
-    return model.predict_proba(pd.DataFrame(columns))[:, 1]
+def predict(model: Any, frame: pd.DataFrame) -> Any:
+    return model.predict_proba(frame)[:, 1]

@@ -8,7 +8,7 @@ from typing import Any
 import joblib
 import pandas as pd
 
-from sagemaker_runtime.algorithm import Column, Columns, Table, TrainingJob
+from sagemaker_runtime.algorithm import Column, Table, TrainingJob
 
 INPUT = Table(
     Column("city", "text", "Oslo"),
@@ -19,6 +19,7 @@ INPUT = Table(
     Column("calls", "number", "40"),
     Column("gigabytes", "number", "11.5"),
     Column("complaints", "number", "0"),
+    as_frame=True,
 )
 HYPERPARAMETERS = ()
 
@@ -31,5 +32,5 @@ def load(model_dir: Path) -> Any:
     return joblib.load(model_dir / "pipeline")
 
 
-def predict(model: Any, columns: Columns) -> Any:
-    return model.predict(pd.DataFrame(columns))
+def predict(model: Any, frame: pd.DataFrame) -> Any:
+    return model.predict(frame)
