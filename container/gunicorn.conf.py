@@ -22,10 +22,12 @@ from gunicorn.workers.base import Worker
 from sagemaker_runtime import resources
 from sagemaker_runtime.algorithm import find_algorithm
 from sagemaker_runtime.logs import Batch, Lines, logging_config
-from sagemaker_runtime.serving import metrics, preload, refusals
+from sagemaker_runtime.serving import imports, metrics, preload, refusals
 from sagemaker_runtime.settings import Settings, preloads
 
 settings = Settings.from_environ(os.environ)
+if settings.log_level == "debug":
+    imports.begin()
 threads_before = preload.count_threads()
 kills_before = resources.oom_kills()
 # Time that the line of a request that was answered may wait for others, in s.

@@ -9,7 +9,7 @@ from predictor import Predictor
 from sagemaker_runtime.algorithm import find_algorithm
 from sagemaker_runtime.baseline.content import Baseline, Ranges
 from sagemaker_runtime.paths import Paths
-from sagemaker_runtime.serving import metrics
+from sagemaker_runtime.serving import imports, metrics
 from sagemaker_runtime.settings import Settings
 
 settings = Settings.from_environ(os.environ)
@@ -24,3 +24,4 @@ else:
     baseline = Baseline.load(model_dir)
     metrics.recorder.describe(baseline.ranges if baseline else Ranges(), predictor.load_s)
     app = create_app(predictor, settings)
+imports.tell()

@@ -12,6 +12,8 @@ from sagemaker_runtime.errors import SettingError
 
 # Where numerical libraries read how many threads they may start.
 THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# Where joblib reads how many processors there are: a forest with n_jobs=-1 takes them all.
+JOBLIB = "LOKY_MAX_CPU_COUNT"
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,9 @@ SETTINGS = (
     Setting("MODEL_SERVER_WORKERS", "workers", None, "", range(1, 257),
             "Worker processes; by default one per processor, fewer when memory is short."),
     Setting("MODEL_SERVER_THREADS", "threads", 1, "", range(1, 257),
-            "Threads of numerical libraries in each worker, where OMP_NUM_THREADS, "
-            "OPENBLAS_NUM_THREADS and MKL_NUM_THREADS do not say otherwise."),
+            "Calls of a slow model at a time in each worker, and threads of numerical libraries, "
+            "at most one per processor, where OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and "
+            "MKL_NUM_THREADS do not say otherwise."),
     Setting("MODEL_SERVER_JOIN_ROWS", "join_rows", 128, "", range(10_001),
             "Most rows of different requests that are predicted in one call, where they have come "
             "while the model was busy; 0 predicts each request by itself."),

@@ -206,3 +206,19 @@ def test_threads_are_a_setting(shared: Path, model: Path) -> None:
             serve.wait_for_ping()
             answer = serve.call("/invocations", b"7,0\n", headers=CSV)
             assert answer.body.split(b",")[1].strip() == b"2.0"
+
+
+def test_what_imports_cost_is_told_at_the_level_debug(shared: Path, model: Path) -> None:
+    """
+    1. MODEL_SERVER_LOG_LEVEL is debug
+    2. serve starts
+    Result: one line says how long imports took, and which package most of it.
+    """
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        guest = assemble(Path(folder, "guest"), GUEST)
+        with start_serve(guest, model, workers=1, MODEL_SERVER_LOG_LEVEL="debug") as serve:
+            serve.wait_for_ping()
+            line = serve.log('"message": "imports ')[
+                0
+            ]  # gunicorn begins anew: loading left threads
+            assert re.search(r"imports [0-9.]+ s of [0-9.]+ s until .*: .*(pandas|sklearn) ", line)

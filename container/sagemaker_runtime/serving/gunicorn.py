@@ -5,11 +5,13 @@ How gunicorn is started: its command line and its environment; the rest is in gu
 import socket
 import sys
 from collections.abc import Mapping
+from math import ceil
 from pathlib import Path
 
 from sagemaker_runtime.paths import PROGRAM
+from sagemaker_runtime.resources import cpus
 from sagemaker_runtime.serving.folder import METRICS_VARIABLE, RunFolder
-from sagemaker_runtime.settings import THREAD_POOLS, Settings
+from sagemaker_runtime.settings import JOBLIB, THREAD_POOLS, Settings
 
 # Longer than nginx keeps idle connections to the application (keepalive_timeout in nginx.conf).
 PROXIED_KEEPALIVE_S = 75
@@ -60,7 +62,8 @@ def environment(
     }
     return {
         # Several workers share the processors: more threads in each would only fight for them.
-        **dict.fromkeys(THREAD_POOLS, str(settings.threads)),
+        # OpenMP is that of scikit-learn, LightGBM, XGBoost and torch; a forest takes joblib's.
+        **dict.fromkeys((*THREAD_POOLS, JOBLIB), str(min(settings.threads, ceil(cpus())))),
         # Threads that wait in a loop for their next task take processors from other workers.
         "OMP_WAIT_POLICY": "passive",
         **kept,

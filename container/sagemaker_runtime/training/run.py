@@ -7,12 +7,15 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, MutableSequence, Sequence
+from math import ceil
 
 from sagemaker_runtime import openapi
 from sagemaker_runtime.algorithm import Algorithm, find_algorithm
 from sagemaker_runtime.baseline.seen import Seen
 from sagemaker_runtime.errors import DataError, ExitCode, JobError
 from sagemaker_runtime.paths import PROGRAM, Paths
+from sagemaker_runtime.resources import cpus
+from sagemaker_runtime.settings import JOBLIB, THREAD_POOLS
 from sagemaker_runtime.training import (
     channels,
     checkpoints,
@@ -47,6 +50,9 @@ def main(paths: Paths) -> ExitCode:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "passive"
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    # OpenMP and joblib count the machine's processors, not those that the container is granted.
+    for name in (*THREAD_POOLS, JOBLIB):
+        os.environ.setdefault(name, str(ceil(cpus())))
     try:
         with stop.recorded() as stops:
             paths.failure.unlink(missing_ok=True)  # of an earlier run in the same folder
