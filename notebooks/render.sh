@@ -7,7 +7,7 @@ usage() {
 Usage: notebooks/render.sh [NOTEBOOK...]
 
 Builds the images, executes the notebooks (default: all) from top to bottom in Docker on this
-machine, and writes the pages, plots included, to notebooks/rendered/.
+machine, some of them on the local cloud, which is left running (local_test/cloud.sh stop ends it), and writes the pages, plots included, to notebooks/rendered/.
 
 Environment:
   PORT     a port that is free on this machine (default: 8080)
@@ -40,9 +40,15 @@ for notebook in "$@"; do
       "$top/build.sh" "$image"
       ;;
   esac
+  settings=(--set image="$image")
+  case "$name" in
+    tune_and_register) ;;
+    batch_async_serverless) "$top/local_test/train-local.sh" "$image" ;;
+    *) settings+=(--set port="${PORT:-8080}") ;;
+  esac
   python="$here/.venv-$sdk/bin/python"
   "$python" "$here/execute.py" "$here/$name.ipynb" "$here/rendered/$name.ipynb" \
-    --set image="$image" --set port="${PORT:-8080}"
+    "${settings[@]}"
   "$python" -m jupyter nbconvert --to html "$here/rendered/$name.ipynb"
 done
 printf '\nRendered: %s\n' "$here/rendered"

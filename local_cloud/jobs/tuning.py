@@ -118,11 +118,11 @@ class Tuning:
         }
         objective = _objective(record)["MetricName"]
         unique = f"{number:03}-{uuid.uuid4().hex[:8]}"
-        asked = {
-            name: value
-            for name, value in definition.items()
-            if name not in ("StaticHyperParameters", "HyperParameterRanges", "TuningObjective")
-        }
+        asked = {name: value for name, value in definition.items() if name not in TUNINGS_OWN}
+        if resources := definition.get("HyperParameterTuningResourceConfig"):
+            more = resources.get("InstanceConfigs", [{}])[0]  # of several the first, as AWS tries
+            config = {name: value for name, value in resources.items() if name in HOSTS}
+            asked["ResourceConfig"] = config | more
         asked["HyperParameters"] = {
             **definition.get("StaticHyperParameters", {}),
             **tuned,
@@ -168,6 +168,15 @@ class Tuning:
 
 STATUS = "TrainingJobStatus"
 TUNED_BY = "TuningJobArn"
+# Of a tuning job's definition, what no training job has.
+TUNINGS_OWN = (
+    "DefinitionName",
+    "StaticHyperParameters",
+    "HyperParameterRanges",
+    "HyperParameterTuningResourceConfig",
+    "TuningObjective",
+)
+HOSTS = ("InstanceType", "InstanceCount", "VolumeSizeInGB", "VolumeKmsKeyId")
 RANGES = ("IntegerParameterRanges", "ContinuousParameterRanges", "CategoricalParameterRanges")
 
 

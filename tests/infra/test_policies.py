@@ -9,10 +9,24 @@ from infra.policies import FILES, NOTEBOOKS, document, policies
 import called
 from granted import PEOPLE, SDKS, allowed, statements
 
-# rehearsal furnishes the local cloud only; infra is for whoever may make roles and keys.
-NOT_FOR_PEOPLE = ("rehearsal", "infra")
+# infra is for whoever may make roles and keys.
+NOT_FOR_PEOPLE = ("infra",)
 # What no table says: alarms are made with tags, and the first scalable target with a role for AWS.
 ALSO = {"cloudwatch:TagResource", "iam:CreateServiceLinkedRole"}
+# The calls of tune_and_register.ipynb.
+TUNING = {
+    f"sagemaker:{action}"
+    for action in (
+        "CreateHyperParameterTuningJob",
+        "CreateModelPackage",
+        "CreateModelPackageGroup",
+        "DeleteModelPackage",
+        "DeleteModelPackageGroup",
+        "DescribeHyperParameterTuningJob",
+        "ListTrainingJobsForHyperParameterTuningJob",
+        "UpdateModelPackage",
+    )
+}
 # AWS's table counts the first for other services than SageMaker's, the second where there are tags.
 NEVER = called.dependent("servicequotas:ListServiceQuotas") | {"ecr:TagResource"}
 # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html says what the role of jobs
@@ -66,7 +80,7 @@ def calls() -> dict[str, set[str]]:
 @pytest.fixture(scope="module")
 def needed(calls: dict[str, set[str]]) -> set[str]:
     """The actions of all calls that people make, with those that they depend on."""
-    own = set(calls) | called.of_script("build_and_push.sh") | SDKS | ALSO
+    own = set(calls) | called.of_script("build_and_push.sh") | SDKS | ALSO | TUNING
     return own.union(*map(called.dependent, own)) - NEVER
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnxruntime
 import pytest
+from local_cloud import backend
 
 import containers
 import deserializers
@@ -21,6 +22,7 @@ from notebooks import (
     NOTEBOOKS,
     URI,
     archived,
+    asked,
     assert_permitted,
     cells,
     environment_of,
@@ -28,7 +30,7 @@ from notebooks import (
     execute_locally,
     policy,
 )
-from project import TOP
+from project import TOP, own_algorithm
 
 PRETRAINED = "bring_your_pretrained_model"
 ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
@@ -82,6 +84,50 @@ def test_pretrained_notebook_in_the_cloud(pretrained_image, tmp_path):
         ]
         assert_permitted(platform)
         assert {action for action, _ in platform.permissions} >= SDKS
+
+
+@pytest.mark.docker
+def test_three_ways_of_serving_answer_the_same(image, trained, tmp_path):
+    """
+    1. the notebook deploys the project's model serverless and asynchronous 2. asks both 3. has a
+    folder answered. Result: one answer, the reason of a request that fails, and permitted calls.
+    """
+    content_type, example = own_algorithm().input.example()
+    (tmp_path / "question").write_bytes(example)
+    given = {
+        "model": trained.root / "model",
+        "question": tmp_path / "question",
+        "content_type": content_type,
+    }
+    with watched(tmp_path / "platform", {URI: image}, BUCKET) as platform:
+        run = execute_in_the_cloud("batch_async_serverless", tmp_path, platform, **given)
+        answers = run.values["answers"]
+        assert set(answers) == {"serverless", "asynchronous", "batch"}
+        assert len(set(answers.values())) == 1
+        assert answers["batch"]
+        assert len(run.values["batch"]) == 3
+        assert "All ways answer the same: True" in run.output("compare")
+        assert "unsupported_media_type" in run.values["failure"]
+        assert asked(platform, "CreateTransformJob")["TransformResources"]["InstanceCount"] == 2
+        assert_permitted(platform)
+
+
+@pytest.mark.parametrize("name", ["batch_async_serverless", "tune_and_register"])
+def test_local_mode_leads_to_the_local_cloud(tmp_path, monkeypatch, name):
+    """What cloud.sh prints is taken over, and the role and the bucket that the cloud has."""
+    script = tmp_path / "local_test/cloud.sh"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\necho \"export A_MARK=$1 B_MARK='b c'\"; echo unset AWS_PROFILE\n")
+    script.chmod(0o755)
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    monkeypatch.setattr(os, "environ", {"AWS_PROFILE": "mine"})
+    (cell,) = (each for each in cells(NOTEBOOKS / f"{name}.ipynb") if each["id"] == "cloud")
+    variables = {"mode": "local"}
+    exec(cell["source"], variables)
+    assert os.environ == {"A_MARK": "start", "B_MARK": "b c"}
+    assert variables["role"].endswith(f":role/{backend.ROLE}")
+    assert variables["bucket"] == backend.BUCKET
 
 
 @pytest.mark.docker  # with the notebooks, whose environment it takes

@@ -130,6 +130,7 @@ _shutil.copytree(work, {copy!r})
 open({values!r}, "w").write(_json.dumps(_values))
 """
 NAMES = ["run", "predicted", "batch", "fitted", "metrics", "caught", "mae"]
+NAMES += ["answers", "failure", "tuned", "registered", "answer"]
 
 
 def execute(

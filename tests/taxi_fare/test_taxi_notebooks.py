@@ -27,6 +27,7 @@ from notebooks import (
     the,
 )
 from sagemaker_runtime.training import metric_lines
+from taxi_fare.hyperparameters import HYPERPARAMETERS
 from taxi_fare.metrics import METRICS
 
 TAXI = ("train_and_deploy", "train_and_deploy_sdk_v3")
@@ -149,6 +150,48 @@ def test_taxi_notebook_in_the_cloud(local_runs, image, tmp_path, name):
         assert_permitted(platform)
 
 
+@pytest.mark.docker
+def test_tuning_registers_the_best_model(image, tmp_path):
+    """
+    1. two trainings with other hyperparameters 2. the best is registered with its metrics,
+    approved, deployed and asked. Result: its answer, its version deleted, permitted calls.
+    """
+    few = {"rounds": 5, "jobs": 2}
+    with watched(tmp_path / "platform", {URI: image}, BUCKET) as platform:
+        run = execute_in_the_cloud("tune_and_register", tmp_path, platform, **few)
+        tuning = asked(platform, "CreateHyperParameterTuningJob")
+        definition = tuning["TrainingJobDefinition"]["AlgorithmSpecification"]
+        assert definition["MetricDefinitions"] == definitions("tune_and_register")
+        package = asked(platform, "CreateModelPackage")
+        metrics = {name: f"{value:.4f}" for name, value in run.values["metrics"].items()}
+        assert set(metrics) == set(METRICS)
+        assert package["CustomerMetadataProperties"] == metrics
+        (container,) = package["InferenceSpecification"]["Containers"]
+        assert f"/output/{run.values['run']}-00" in container["ModelDataUrl"]
+        (served,) = asked(platform, "CreateModel")["Containers"]
+        assert served == {"ModelPackageName": run.values["registered"]}
+        assert all(float(fare) > 2 for fare in run.values["answer"].split())
+        assert platform.client().list_model_package_groups()["ModelPackageGroupSummaryList"] == []
+        assert_permitted(platform)
+
+
+def test_the_tuned_ranges_lie_within_the_table():
+    """Each name is a hyperparameter of the program, and each range within what it allows."""
+    (ranges,) = (
+        node.value
+        for node in ast.walk(ast.parse(source("tune_and_register")))
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ranges"
+    )
+    assert isinstance(ranges, ast.Dict)
+    table = {each.name: each for each in HYPERPARAMETERS}
+    for name, call in zip(ranges.keys, ranges.values, strict=True):
+        known = table[ast.literal_eval(name)]
+        least, most = (ast.literal_eval(each) for each in call.args)
+        assert known.minimum <= least < known.default < most <= known.maximum
+        kind = "IntegerParameter" if isinstance(known.default, int) else "ContinuousParameter"
+        assert call.func.id == kind
+
+
 def definitions(name: str) -> list[dict[str, str]]:
     """
     Return the metric definitions that stand in a notebook, in the API's form.
@@ -169,7 +212,7 @@ def definitions(name: str) -> list[dict[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("name", TAXI)
+@pytest.mark.parametrize("name", [*TAXI, "tune_and_register"])
 def test_metric_definitions_are_the_programs(name):
     """The notebooks' metric definitions are those that the program's log lines are made for."""
     expected = [metric_lines.definition(each) for each in METRICS]
