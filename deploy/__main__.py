@@ -18,6 +18,7 @@ from deploy.infra import infra
 from deploy.invocation import invoke
 from deploy.logs import logs
 from deploy.monitor import monitor
+from deploy.retrain import retrain
 from deploy.rollback import rollback_command
 from deploy.status import status
 from deploy.teardown import teardown
@@ -34,6 +35,7 @@ COMMANDS = (
     rollback_command,
     batch,
     invoke,
+    retrain,
     status,
     logs,
     why,

@@ -20,6 +20,7 @@ class ExitCode(IntEnum):
     ROLLED_BACK = 5  # an update did not last; the old configuration serves
     TIMED_OUT = 6  # --timeout passed; the work goes on in AWS
     ALARM = 7  # monitor: requests, predictions or errors changed since training
+    KEPT = 8  # a challenger is not better; the model in service stays
     USAGE = 64  # the command line, deploy.toml or what they name
     INTERRUPTED = 130  # Ctrl-C (128 + 2); the work goes on in AWS
 
@@ -58,6 +59,14 @@ class RolledBack(DeployError):
     """
 
     exit_code = ExitCode.ROLLED_BACK
+
+
+class Kept(DeployError):
+    """
+    The challenger is not better, and nothing was changed.
+    """
+
+    exit_code = ExitCode.KEPT
 
 
 class TimedOut(DeployError):

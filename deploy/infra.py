@@ -15,7 +15,7 @@ from deploy.options import command
 from deploy.session import TAG, Session, bucket, client, finish, say, send
 from deploy.settings import TOP
 
-PARTS = ("storage", "policies", "network", "watching", "audit")
+PARTS = ("storage", "policies", "network", "watching", "audit", "retraining")
 USUAL = ("storage", "policies")
 # Which output is which key of deploy.toml.
 KEYS = {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deploy import storage
+from deploy import challengers, storage
 from deploy.errors import Alarm, UsageError
 from deploy.options import NAME, command
 from deploy.session import Session, client, describe, say
@@ -71,13 +71,12 @@ def monitor(
     ./deploy.sh monitor --model model/ --captures captured/ --labels labels.csv
     """
     name = name or session.settings.application
-    if str(CONTAINER) not in sys.path:
-        sys.path.append(str(CONTAINER))
+    find_program()
     baseline = find_baseline(session, model or _archive(session, name))
     if export_model_monitor:
         _export(baseline, export_model_monitor)
         return
-    captures = captures or _destination(session, name)
+    captures = captures or destination(session, name)
     while True:
         found = look(session, baseline, captures, labels, since, until)
         try:
@@ -89,6 +88,14 @@ def monitor(
         if not follow:
             return
         time.sleep(every)
+
+
+def find_program() -> None:
+    """
+    Let the commands that read captured requests import ``sagemaker_runtime``.
+    """
+    if str(CONTAINER) not in sys.path:
+        sys.path.append(str(CONTAINER))
 
 
 def look(
@@ -197,14 +204,16 @@ def _configuration(session: Session, name: str) -> dict[str, Any]:
 
 def _archive(session: Session, name: str) -> str:
     variants = _configuration(session, name)["ProductionVariants"]
-    model = describe(session, "model", variants[0]["ModelName"]) or {}
-    container = model.get("PrimaryContainer", {})
+    container = challengers.container_of(session, variants[0]["ModelName"])
     if not container.get("ModelDataUrl"):
         raise UsageError(f"the endpoint {name} does not say where its model is; name it: --model")
     return str(container["ModelDataUrl"])
 
 
-def _destination(session: Session, name: str) -> str:
+def destination(session: Session, name: str) -> str:
+    """
+    Return where an endpoint captures; raises UsageError when it does not.
+    """
     capture = _configuration(session, name).get("DataCaptureConfig", {})
     if not capture.get("DestinationS3Uri"):
         raise UsageError(

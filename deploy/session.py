@@ -29,7 +29,11 @@ NAMES = {
     "endpoint": "EndpointName",
     "training_job": "TrainingJobName",
     "transform_job": "TransformJobName",
+    "processing_job": "ProcessingJobName",
+    "model_package_group": "ModelPackageGroupName",
+    "pipeline": "PipelineName",
 }
+STATUS = {kind: f"{name[:-4]}Status" for kind, name in NAMES.items() if kind.endswith("_job")}
 LONGEST_NAME = 63
 SOON = re.compile("Could not find (?!model data)")
 CONFIG = Config(retries={"mode": "standard"}, read_timeout=70)

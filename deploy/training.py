@@ -12,6 +12,7 @@ from deploy import checks, images, storage, waiting
 from deploy.errors import UsageError
 from deploy.options import IMAGE, command
 from deploy.session import (
+    STATUS,
     Session,
     create,
     describe,
@@ -50,8 +51,8 @@ def train(session: Session, data: tuple[str, ...], given: tuple[str, ...], image
     settings = session.settings.training
     images.check(found, settings.instance_type, trains=True)
     checks.check_quota(session, settings.instance_type, settings.instance_count, "training job")
-    channels = _channels(session, data)
-    hyperparameters = settings.hyperparameters | dict(_pair(each) for each in given)
+    channels = channels_of(session, data)
+    hyperparameters = settings.hyperparameters | dict(pair(each) for each in given)
     wanted = request(session, found.uri, channels, hyperparameters)
     uploaded = f"{home(session)}/data/"  # there the address says the content
     places = [each for _, each in sorted(channels.items()) if not each.startswith(uploaded)]
@@ -74,14 +75,17 @@ def train(session: Session, data: tuple[str, ...], given: tuple[str, ...], image
     finish(session, result)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """
+    Return name and value of a hyperparameter that was given as NAME=VALUE.
+    """
     name, sign, value = text.partition("=")
     if not sign:
         raise UsageError(f"--set {text}: expected NAME=VALUE, such as --set rounds=200")
     return name, value
 
 
-def _channels(session: Session, data: tuple[str, ...]) -> dict[str, str]:
+def channels_of(session: Session, data: tuple[str, ...]) -> dict[str, str]:
     """
     Return the address of each channel's data, uploaded if it is on this machine.
     """
@@ -103,7 +107,7 @@ def _channels(session: Session, data: tuple[str, ...]) -> dict[str, str]:
 
 
 def request(
-    session: Session, image: str, channels: dict[str, str], hyperparameters: dict[str, Any]
+    session: Session, image: str, channels: dict[str, Any], hyperparameters: dict[str, Any]
 ) -> dict[str, Any]:
     """
     Return the request for a training job, without name and tags.
@@ -117,10 +121,7 @@ def request(
     made: dict[str, Any] = {
         "AlgorithmSpecification": specification,
         "RoleArn": role(session),
-        "HyperParameters": {
-            name: value if isinstance(value, str) else json.dumps(value)
-            for name, value in hyperparameters.items()
-        },
+        "HyperParameters": texts(hyperparameters),
         "InputDataConfig": [
             {
                 "ChannelName": name,
@@ -154,6 +155,16 @@ def request(
     return made
 
 
+def texts(hyperparameters: dict[str, Any]) -> dict[str, str]:
+    """
+    Return hyperparameters as SageMaker takes them: texts.
+    """
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in hyperparameters.items()
+    }
+
+
 def attempt(
     session: Session, kind: str, base: str, again: tuple[str, ...]
 ) -> tuple[str, dict[str, Any] | None]:
@@ -162,7 +173,7 @@ def attempt(
 
     Jobs cannot be deleted, so what ended in one of the states ``again`` gets a new number.
     """
-    status = "TrainingJobStatus" if kind == "training_job" else "TransformJobStatus"
+    status = STATUS[kind]
     for number in range(1, 100):
         name = base if number == 1 else f"{base}-{number}"
         found = describe(session, kind, name)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deploy.errors import Failed, Interrupted, RolledBack, TimedOut
-from deploy.session import Session, describe, say
+from deploy.session import STATUS, Session, describe, say
 
 RUNNING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
@@ -86,12 +86,12 @@ def job(
     session: Session, kind: str, name: str, progress: Callable[[], str] = lambda: ""
 ) -> dict[str, Any]:
     """
-    Wait until a training or transform job has ended and return its description.
+    Wait until a job has ended and return its description.
 
     ``progress`` is shown with its state. Raises Failed unless the job is Completed.
     """
     found: dict[str, Any] = {}
-    field = "TrainingJobStatus" if kind == "training_job" else "TransformJobStatus"
+    field = STATUS[kind]
 
     def look() -> tuple[str, bool]:
         found.clear()

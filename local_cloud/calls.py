@@ -73,6 +73,8 @@ def _sagemaker(
     resource = "*"
     if "ResourceArn" in asked:
         resource = str(asked["ResourceArn"])
+    elif "PipelineExecutionArn" in asked:
+        resource = str(asked["PipelineExecutionArn"])
     elif subject == "ModelPackage":
         named = asked.get("ModelPackageArn") or asked.get("ModelPackageName")
         resource = arn("ModelPackage", str(named or asked.get("ModelPackageGroupName", "*")))

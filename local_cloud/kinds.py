@@ -85,6 +85,16 @@ KINDS = {
             "ResourceNotFound",
         ),
         Kind(
+            "Pipeline",
+            "pipeline",
+            "Pipelines",
+            missing="Pipeline {arn} does not exist.",
+            missing_code="ResourceNotFound",
+            exists="Pipeline names must be unique within an AWS account and region. Pipeline with "
+            "name ({name}) already exists.",
+            first_status="Active",
+        ),
+        Kind(
             "ModelPackageGroup",
             "model-package-group",
             "ModelPackageGroups",

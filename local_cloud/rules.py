@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from local_cloud import pipelines
 from local_cloud.cloud import Cloud
 from local_cloud.errors import AwsError, invalid
 from local_cloud.hosting import models
@@ -187,6 +188,15 @@ def tuning_job(cloud: Cloud, asked: Record) -> None:
     image(cloud, asked["TrainingJobDefinition"]["AlgorithmSpecification"]["TrainingImage"])
 
 
+def pipeline(cloud: Cloud, asked: Record) -> None:
+    """
+    CreatePipeline: a definition that is run here.
+    """
+    if "PipelineDefinition" not in asked:
+        raise invalid("PipelineDefinition is required: the local cloud reads none from S3")
+    pipelines.check(asked["PipelineDefinition"])
+
+
 CREATE: dict[str, Callable[[Cloud, Record], None]] = {
     "Model": model,
     "EndpointConfig": endpoint_config,
@@ -195,6 +205,7 @@ CREATE: dict[str, Callable[[Cloud, Record], None]] = {
     "TransformJob": transform_job,
     "ProcessingJob": processing_job,
     "HyperParameterTuningJob": tuning_job,
+    "Pipeline": pipeline,
 }
 
 

@@ -30,6 +30,7 @@ from local_cloud.jobs.training import Training
 from local_cloud.jobs.transform import Transform
 from local_cloud.jobs.tuning import Tuning
 from local_cloud.journal import Call
+from local_cloud.pipelines import Pipelines
 from local_cloud.registry import Registry
 from local_cloud.scaler import Scaler
 from local_cloud.scaling import Scaling
@@ -99,7 +100,7 @@ class LocalCloud:
             control.handlers[f"Stop{noun}"] = jobs.stop
         control.described["HyperParameterTuningJob"] = tuning.describe
         control.handlers["ListTrainingJobsForHyperParameterTuningJob"] = tuning.list_jobs
-        control.handlers |= Registry(cloud).handlers
+        control.handlers |= Registry(cloud).handlers | Pipelines(cloud, control.call).handlers
         self._runtime = {
             "invocations": requests.invoke,
             "invocations-response-stream": requests.stream,

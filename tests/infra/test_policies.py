@@ -31,7 +31,7 @@ TUNING = {
 NEVER = called.dependent("servicequotas:ListServiceQuotas") | {"ecr:TagResource"}
 # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html says what the role of jobs
 # and endpoints needs, deployment-guardrails about alarms, async-inference-create-endpoint about
-# topics; KMS by the pages of each setting that names a key.
+# topics, build-and-manage-access about pipelines; KMS by the pages of the settings that name keys.
 EXECUTION = {
     "ExecutionPolicy": {
         "cloudwatch:DescribeAlarms",
@@ -56,6 +56,18 @@ EXECUTION = {
         "kms:DescribeKey",
         "kms:Encrypt",
         "kms:GenerateDataKey",
+    },
+    "PipelinePolicy": {
+        "iam:PassRole",
+        "sagemaker:AddTags",
+        "sagemaker:CreateModelPackage",
+        "sagemaker:CreateProcessingJob",
+        "sagemaker:CreateTrainingJob",
+        "sagemaker:DescribeModelPackage",
+        "sagemaker:DescribeProcessingJob",
+        "sagemaker:DescribeTrainingJob",
+        "sagemaker:StopProcessingJob",
+        "sagemaker:StopTrainingJob",
     },
     "VpcPolicy": {
         "ec2:CreateNetworkInterface",

@@ -19,7 +19,7 @@ ALWAYS = {"sts:GetCallerIdentity"}
 ROLE = f"arn:aws:iam::{aws.ACCOUNT}:role/worker"
 # What SageMaker's SDKs call beyond deploy.sh.
 SDKS = {"logs:DescribeLogStreams", "logs:GetLogEvents", "s3:DeleteObject"}
-PEOPLE = ("DeployPolicy", "OperatePolicy", "PushPolicy", "KeysPolicy")
+PEOPLE = ("DeployPolicy", "OperatePolicy", "RetrainPolicy", "PushPolicy", "KeysPolicy")
 
 
 def statements(
