@@ -3,7 +3,7 @@ The policies of policies.yaml as JSON for those who do without CloudFormation.
 
     .venv/bin/python -m infra.policies
 
-writes notebooks/role-policy.json and caller-policy.json, and prints the table of docs/security.md.
+writes notebooks/role-policy.json, notebooks/caller-policy.json and the table in docs/security.md.
 """
 
 import json
@@ -15,6 +15,7 @@ from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
 HERE = Path(__file__).resolve().parent
 NOTEBOOKS = HERE.parent / "notebooks"
+PAGE = HERE.parent / "docs/security.md"
 FILES = {"role-policy": "ExecutionPolicy", "caller-policy": "DeployPolicy"}
 # What people fill in, by sed or by hand.
 PLACEHOLDERS = {
@@ -98,4 +99,7 @@ def markdown() -> str:
 if __name__ == "__main__":
     for file, policy in FILES.items():
         (NOTEBOOKS / f"{file}.json").write_text(document(policy), encoding="utf-8")
-    print(markdown())
+    before, rest = PAGE.read_text(encoding="utf-8").split("<!-- policies -->")
+    after = rest.partition("<!-- /policies -->")[2]
+    table = f"<!-- policies -->\n{markdown()}\n<!-- /policies -->"
+    PAGE.write_text(before + table + after, encoding="utf-8")

@@ -42,5 +42,5 @@ def test_every_section_has_claims():
 
 
 def test_the_policies_are_the_templates():
-    """After an edit of the template: .venv/bin/python -m infra.policies prints the table."""
+    """After an edit of the template: .venv/bin/python -m infra.policies writes the table."""
     assert f"<!-- policies -->\n{markdown()}\n<!-- /policies -->" in PAGE
