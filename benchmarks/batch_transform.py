@@ -40,7 +40,7 @@ CLASSIC = "benchmark-classic"
 DOCKERFILE = f"""\
 FROM {in_container.IMAGE}
 COPY peers /opt/peers
-COPY --chmod=755 serve /opt/program/serve
+COPY serve /opt/program/serve
 ENV TMPDIR=/tmp PORT=8080 WORKERS={WORKERS} OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 ENV BENCHMARK_MODELS={SAMPLE} BENCHMARK_FOLDER=/opt/ml/model
 ENV CLASSIC_OPTIONS="--worker-class sync --preload"
@@ -161,6 +161,7 @@ def _build_classic(scratch: Path) -> None:
     shutil.copytree(PEERS, context / "peers", ignore=shutil.ignore_patterns("__pycache__"))
     (context / "Dockerfile").write_text(DOCKERFILE)
     (context / "serve").write_text(SERVE)
+    (context / "serve").chmod(0o755)
     in_container.docker("build", "--tag", CLASSIC, str(context))
 
 

@@ -14,7 +14,7 @@ def ping():
     return ""
 
 
-@app.post("/invocations", defaults={"name": "fares"})
+@app.post("/invocations")
 @app.post("/invocations/<name>")
-def invocations(name):
+def invocations(name="fares"):
     return jsonify(predictions=models.answer(name, request.get_data()))

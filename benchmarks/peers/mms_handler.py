@@ -22,7 +22,7 @@ def read(body, content_type, context=None):
 
 
 def predict(body, models, context=None):
-    return models.answer(NAME, bytes(body))
+    return models.answer(NAME, body if isinstance(body, str) else bytes(body))
 
 
 def write(prediction, accept, context=None):

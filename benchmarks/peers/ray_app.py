@@ -22,7 +22,8 @@ class People:
         self.models = work.Models()
 
     async def __call__(self, request: Request) -> dict[str, list[float]]:
-        name, body = request.url.path.rpartition("/")[2], await request.body()
+        name = request.url.path.removeprefix("/invocations").strip("/") or "fares"
+        body = await request.body()
         found = await self.batch((name, body)) if BATCHING else self.models.answer(name, body)
         return {"predictions": found}
 

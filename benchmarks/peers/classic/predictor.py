@@ -31,9 +31,9 @@ def ping():
     return flask.Response("\n", status=200 if healthy else 404, mimetype="application/json")
 
 
-@app.route("/invocations", methods=["POST"], defaults={"name": "fares"})
+@app.route("/invocations", methods=["POST"])
 @app.route("/invocations/<name>", methods=["POST"])
-def invocations(name):
+def invocations(name="fares"):
     predictions = ScoringService.predict(name, flask.request.data)
     result = json.dumps({"predictions": predictions})
     return flask.Response(result, status=200, mimetype="application/json")
