@@ -14,7 +14,7 @@ from typing import Any
 from environments import FITTED, Absent
 from load import wrk
 from machine import speed
-from server import Server, running
+from server import START_S, Server, running
 from subjects import Body, Subject
 
 CHECKED = 10
@@ -150,7 +150,7 @@ def _start(run: Run, subject: Subject, root: Path, started: ExitStack) -> None:
                 server.wait_for_ping()
                 with server.alone():
                     server.predict(
-                        run.bodies[some[0]][0], ANSWER_S
+                        run.bodies[some[0]][0], START_S
                     )  # some ping before their workers are up
                 started.push(one.pop_all())
         except (Absent, OSError, HTTPException) as error:

@@ -18,7 +18,7 @@ from pathlib import Path
 from environments import CONTAINER, PEERS, Absent, environ, fill, guest
 from subjects import CSV, SAMPLE, Body, Subject
 
-START_S = 60
+START_S = 90
 STOP_S = 20
 # One request of 100 MB may take a peer minutes.
 ANSWER_S = 300
