@@ -77,7 +77,7 @@ def distribution(drift: Drift, bins: Bins) -> str:
         axes.set_xticks(places, names, rotation=35, ha="right", fontsize=8)
         axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
         axes.grid(axis="y")
-        axes.legend(loc="upper right")
+        figure.legend(loc="outside upper left", ncols=2)  # inside it would hide a bar
         told = (f"{n}: {before[p]:.0%}, {now[p]:.0%}" for n, p in zip(names, used, strict=True))
         return _svg(figure, f"{drift.name}: share of rows", "; ".join(told))
 
@@ -102,11 +102,11 @@ def rolling(looks: Sequence[Look], baseline: Moments) -> str:
         if first := next((look for look in looks if look.alarms), None):
             axes.axvline(first.rows, color=ALARM, linewidth=1.2)
             axes.annotate(
-                f" first alarm after {first.rows:,} rows",
-                (first.rows, 0.98),
+                f"first alarm after {first.rows:,} rows",
+                (first.rows, 1.02),  # above the lines, which it would cross
                 xycoords=("data", "axes fraction"),
                 color=ALARM,
-                va="top",
+                ha="center",
             )
         axes.set(xlabel="labelled rows", ylabel="in units of the label")
         axes.grid(axis="y")
