@@ -23,6 +23,7 @@ from sagemaker_runtime import resources
 from sagemaker_runtime.algorithm import find_algorithm
 from sagemaker_runtime.logs import Batch, Lines, logging_config
 from sagemaker_runtime.serving import imports, metrics, preload, refusals
+from sagemaker_runtime.serving.capture import capture
 from sagemaker_runtime.settings import Settings, preloads
 
 settings = Settings.from_environ(os.environ)
@@ -213,7 +214,7 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """
-    Begin to count and to write lines in batches.
+    Begin to count, to write lines in batches, and to capture where it is asked for.
     """
     import gevent
 
@@ -226,8 +227,17 @@ def post_worker_init(worker: Worker) -> None:
             gevent.sleep(metrics.INTERVAL_S)
             metrics.recorder.flush()
 
+    def write() -> None:
+        while True:
+            gevent.sleep(metrics.INTERVAL_S)
+            if events := capture.take():
+                gevent.get_hub().threadpool.spawn(capture.write, events).get()
+
     metrics.recorder.begin()
     gevent.spawn(count)
+    if settings.capture_percent:
+        capture.begin(settings.capture_percent, settings.capture_to)
+        gevent.spawn(write)
 
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:
@@ -237,6 +247,7 @@ def worker_exit(server: Arbiter, worker: Worker) -> None:
     worker.lines.flush()
     if metrics.recorder.is_on:
         metrics.recorder.flush()
+        capture.write(capture.take())
 
 
 def worker_abort(worker: Worker) -> None:
@@ -264,6 +275,7 @@ def worker_int(worker: Worker) -> None:
     """
     metrics.recorder.flush()
     worker.lines.flush()
+    capture.write(capture.take())
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

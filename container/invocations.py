@@ -24,6 +24,7 @@ from sagemaker_runtime.errors import (
     UnsupportedMediaType,
 )
 from sagemaker_runtime.formats.messages import shown
+from sagemaker_runtime.serving.capture import MOST_BYTES, capture
 from sagemaker_runtime.serving.metrics import recorder
 from sagemaker_runtime.settings import Settings
 from threads import Stream, in_thread
@@ -127,7 +128,10 @@ class Invocations:
             more: dict[str, Any] = {"bad_records": bad} if bad else {}
             log(call, 200, rows=rows, bytes=size, **more)
             if isinstance(content, bytes):
-                return complete(call, content, getattr(content, "media_type", written_as))
+                written_as = getattr(content, "media_type", written_as)
+                if capture.wants():
+                    _capture(call, media_type, body, written_as, content)
+                return complete(call, content, written_as)
             return Answer(content, headers(call, written_as, content.size))
         stream = Stream(call, content, self._timeout_s, rows, size)
         return Answer(stream, headers(call, written_as, None))
@@ -227,6 +231,19 @@ class Invocations:
             f"{what}; at most {self._max_payload_mb} MB are taken. Send fewer rows at a time, or "
             "set MODEL_SERVER_MAX_PAYLOAD_MB"
         )
+
+
+def _capture(
+    call: Call, media_type: str, body: IO[bytes], answer_type: str, content: bytes
+) -> None:
+    """
+    Hand a request and its answer to the capture; a reader may have closed the body.
+    """
+    if body.closed:
+        capture.left_out += 1
+        return
+    body.seek(0)
+    capture.note(call.id, media_type, body.read(MOST_BYTES + 1), answer_type, content)
 
 
 class Checked(Protocol):

@@ -15,6 +15,9 @@ THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Where joblib reads how many processors there are: a forest with n_jobs=-1 takes them all.
 JOBLIB = "LOKY_MAX_CPU_COUNT"
 
+# Among the words of a setting: any folder may be named.
+FOLDER = "an absolute path"
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -48,6 +51,8 @@ class Setting:
         value = int(text) if re.fullmatch("[0-9]{1,9}", text) else text.lower()
         if value in self.values:
             return value
+        if FOLDER in self.values and text.startswith("/"):
+            return text
         words = [word.strip() for word in text.lower().split(",")]
         if self.several and all(word in self.values for word in words):
             return ",".join(sorted(set(words), key=words.index))
@@ -100,6 +105,10 @@ SETTINGS = (
     Setting("MODEL_SERVER_BAD_RECORDS", "bad_records", "refuse", "", ("refuse", "mark"),
             "What becomes of CSV and JSON Lines with a bad record: the request is refused, or the "
             "record gets an error line in its place and the others their predictions."),
+    Setting("MODEL_SERVER_CAPTURE", "capture_percent", 0, "%", range(101),
+            "Share of requests that are captured with their answers, for monitoring."),
+    Setting("MODEL_SERVER_CAPTURE_TO", "capture_to", "stdout", "", ("stdout", FOLDER),
+            "Where captured requests go: lines of the log, or files below a folder by the hour."),
     Setting("MODEL_SERVER_LOG_LEVEL", "log_level", "info", "",
             ("debug", "info", "warning", "error"), "Least severe log line that is printed."),
     Setting("MODEL_SERVER_LOG_REQUESTS", "log_requests", "all", "", ("all", "errors", "none"),
@@ -125,6 +134,8 @@ class Settings:
     load_timeout_s: int
     max_payload_mb: int
     bad_records: str
+    capture_percent: int
+    capture_to: str
     log_level: str
     log_requests: str
 
@@ -252,7 +263,8 @@ def markdown() -> str:
     """
     lines = ["| name | default | values | meaning |", "|---|---|---|---|"]
     for setting in SETTINGS:
-        default = f"{setting.default or 'computed'} {setting.unit}".strip()
+        default = "computed" if setting.default is None else setting.default
+        default = f"{default} {setting.unit}".strip()
         lines.append(f"| `{setting.name}` | {default} | {setting.rule} | {setting.help} |")
     return "\n".join(lines) + "\n"
 

@@ -46,12 +46,15 @@ def test_each_variable_is_read() -> None:
         "MODEL_SERVER_LOAD_TIMEOUT": "600",
         "MODEL_SERVER_MAX_PAYLOAD_MB": "25",
         "MODEL_SERVER_BAD_RECORDS": "mark",
+        "MODEL_SERVER_CAPTURE": "20",
+        "MODEL_SERVER_CAPTURE_TO": "/Captured",
         "MODEL_SERVER_LOG_LEVEL": "DEBUG",
         "MODEL_SERVER_LOG_REQUESTS": "errors",
     }
     assert set(environ) == {setting.name for setting in SETTINGS}
     assert Settings.from_environ(environ) == Settings(
-        9000, "batch,async", "true", 3, 2, 0, "on", 3600, 600, 25, "mark", "debug", "errors"
+        *(9000, "batch,async", "true", 3, 2, 0, "on", 3600, 600, 25, "mark"),
+        *(20, "/Captured", "debug", "errors"),
     )
 
 
