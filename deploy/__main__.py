@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from deploy import causes
+from deploy.autoscale import autoscale
 from deploy.batches import batch
 from deploy.doctor import doctor
 from deploy.endpoints import asynchronous, realtime, serverless
@@ -24,6 +25,7 @@ from deploy.status import status
 from deploy.teardown import teardown
 from deploy.training import train
 from deploy.update import update_command
+from deploy.variants import variants
 from deploy.why import why
 
 COMMANDS = (
@@ -33,6 +35,8 @@ COMMANDS = (
     asynchronous,
     update_command,
     rollback_command,
+    variants,
+    autoscale,
     batch,
     invoke,
     retrain,

@@ -33,19 +33,19 @@ def default_set(
     if queued:
         place = [{"Name": "EndpointName", "Value": endpoint}]
         failures = ("InvocationFailures", place, "Sum", 0)
-        return [_alarm(session, endpoint, f"{endpoint}-failures", *failures)]
+        return [request(session, endpoint, f"{endpoint}-failures", *failures)]
     made = []
     for variant in variants:
         limit = strategy.latency_ms * MICROSECONDS or _usual(session, endpoint, variant)
         place = dimensions(endpoint, variant)
         errors = ("Invocation5XXErrors", place, "Average", ERRORS)
-        made.append(_alarm(session, endpoint, f"{endpoint}-{variant}-errors", *errors))
+        made.append(request(session, endpoint, f"{endpoint}-{variant}-errors", *errors))
         latency = ("ModelLatency", place, "Average", limit)
-        made.append(_alarm(session, endpoint, f"{endpoint}-{variant}-latency", *latency))
+        made.append(request(session, endpoint, f"{endpoint}-{variant}-latency", *latency))
     return made
 
 
-def _alarm(
+def request(
     session: Session,
     endpoint: str,
     name: str,
@@ -54,6 +54,9 @@ def _alarm(
     statistic: str,
     threshold: float,
 ) -> dict[str, Any]:
+    """
+    Return the request for an alarm that goes off above a threshold, and not for want of values.
+    """
     labels = {**session.settings.tags, TAG: session.settings.application, ENDPOINT_TAG: endpoint}
     return {
         "AlarmName": name,

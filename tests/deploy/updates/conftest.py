@@ -6,18 +6,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from deploy import rehearsal
-from deploy.settings import Settings
 from local_cloud import images
 from local_cloud.server import REGION, local_cloud
 
 from clouds import OWN_KEY, Rehearsal
 from deployments import Commands
-
-SETTINGS = Settings(role=rehearsal.ROLE, bucket=rehearsal.BUCKET)
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +35,8 @@ def run(cloud: Rehearsal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Co
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.setenv(name, REGION)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    rehearsal.furnish(SETTINGS)
-    lines = ['application = "toys"', f'role = "{SETTINGS.role}"', f'bucket = "{SETTINGS.bucket}"']
+    lines = ['application = "toys"', f'role = "{rehearsal.ROLE}"']
+    lines += [f'bucket = "{rehearsal.BUCKET}"']
     return Commands(tmp_path / "deploy.toml", lines)
 
 
@@ -87,3 +85,94 @@ class Asking:
 def asking(cloud: Rehearsal) -> Callable[[str], Asking]:
     """Asks an endpoint for as long as the context lasts."""
     return lambda endpoint: Asking(cloud, endpoint)
+
+
+class Scaled:
+    """
+    The automatic scaling of an endpoint's variant main: a step policy that an alarm sets off,
+    target tracking, a scheduled action and a tag.
+    """
+
+    def __init__(self, cloud: Rehearsal, endpoint: str, most: int = 2) -> None:
+        self._cloud = cloud
+        self._endpoint = endpoint
+        self._service = cloud.client("application-autoscaling")
+        self._place = {
+            "ServiceNamespace": "sagemaker",
+            "ResourceId": f"endpoint/{endpoint}/variant/main",
+            "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+        }
+        put = self._service.put_scaling_policy
+        self._service.register_scalable_target(
+            **self._place,
+            MinCapacity=1,
+            MaxCapacity=most,
+            SuspendedState={"ScheduledScalingSuspended": True},
+            Tags={"team": "toys"},
+        )
+        step = {"StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}]}
+        step |= {"AdjustmentType": "ChangeInCapacity", "Cooldown": 300}
+        arn = put(
+            **self._place,
+            PolicyName="up",
+            PolicyType="StepScaling",
+            StepScalingPolicyConfiguration=step,
+        )["PolicyARN"]
+        metric = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
+        tracking = {"TargetValue": 1e6, "PredefinedMetricSpecification": metric}
+        tracking |= {"DisableScaleIn": True}
+        put(
+            **self._place,
+            PolicyName="follow",
+            PolicyType="TargetTrackingScaling",
+            TargetTrackingScalingPolicyConfiguration=tracking,
+        )
+        self._service.put_scheduled_action(
+            **self._place,
+            ScheduledActionName="night",
+            Schedule="cron(0 22 * * ? *)",
+            ScalableTargetAction={"MinCapacity": 1},
+        )
+        cloud.client("cloudwatch").put_metric_alarm(
+            AlarmName=f"{endpoint}-busy",
+            Namespace="Toys",
+            MetricName="Busy",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanThreshold",
+            AlarmActions=[arn],
+        )
+
+    def state(self) -> dict[str, Any]:
+        """What an update must leave as it was; the alarm sets off the policies in ``alarmed``."""
+        (target, *_) = self._service.describe_scalable_targets(
+            ServiceNamespace="sagemaker", ResourceIds=[self._place["ResourceId"]]
+        )["ScalableTargets"] or [None]
+        policies = self._service.describe_scaling_policies(**self._place)["ScalingPolicies"]
+        scheduled = self._service.describe_scheduled_actions(**self._place)["ScheduledActions"]
+        (alarm,) = self._cloud.client("cloudwatch").describe_alarms(
+            AlarmNames=[f"{self._endpoint}-busy"]
+        )["MetricAlarms"]
+        variants = self._cloud.settled(self._endpoint)["ProductionVariants"]
+        tags = target and self._service.list_tags_for_resource(
+            ResourceARN=target["ScalableTargetARN"]
+        )
+        return {
+            "bounds": target and [target["MinCapacity"], target["MaxCapacity"]],
+            "suspended": target and target["SuspendedState"],
+            "tags": tags and tags["Tags"],
+            "policies": {each["PolicyName"]: each["PolicyType"] for each in policies},
+            "scheduled": [each["Schedule"] for each in scheduled],
+            "alarmed": [
+                e["PolicyName"] for e in policies if e["PolicyARN"] in alarm["AlarmActions"]
+            ],
+            "counts": [each["DesiredInstanceCount"] for each in variants],
+        }
+
+
+@pytest.fixture
+def scaled(cloud: Rehearsal) -> Callable[..., Scaled]:
+    """Scales an endpoint."""
+    return lambda endpoint, most=2: Scaled(cloud, endpoint, most)
