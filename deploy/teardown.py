@@ -4,7 +4,7 @@ Taking away what carries the application's tag.
 
 import click
 
-from deploy import owned, waiting
+from deploy import operations, owned, waiting
 from deploy.errors import Interrupted, UsageError
 from deploy.options import command
 from deploy.session import Session, describe, finish, home, say, send
@@ -112,6 +112,7 @@ def _delete_endpoint(session: Session, name: str) -> None:
     # Somebody may have deleted it meanwhile, or an earlier run that was stopped.
     if describe(session, "endpoint", name):
         send(session, "sagemaker", "delete_endpoint", {"EndpointName": name})
+    operations.forget(session, name)  # another endpoint of this name has no past
 
 
 def _wait(session: Session, name: str, gone: bool) -> None:

@@ -50,7 +50,9 @@ def test_the_configuration_before_is_kept_until_the_next_update(run, cloud, mode
     assert cloud.ask("kept") == b"second:1"
     with pytest.raises(ClientError, match="Could not find"):
         cloud.client().describe_endpoint_config(EndpointConfigName=served[0])
-    cloud.delete("kept")
+    assert cloud.keys("toys/operations/kept") == ["toys/operations/kept.json"]
+    assert run("teardown", "kept", "--yes").code == 0
+    assert cloud.keys("toys/operations/kept") == []
 
 
 @pytest.mark.parametrize("command", ["update", "rollback"])
