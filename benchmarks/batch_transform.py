@@ -42,7 +42,7 @@ FROM {in_container.IMAGE}
 COPY peers /opt/peers
 COPY serve /opt/program/serve
 ENV TMPDIR=/tmp PORT=8080 WORKERS={WORKERS} OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-ENV BENCHMARK_MODELS={SAMPLE} BENCHMARK_FOLDER=/opt/ml/model
+ENV BENCHMARK_MODELS={SAMPLE} BENCHMARK_FOLDER=/opt/ml/model PYTHONPATH=/opt/peers
 ENV CLASSIC_OPTIONS="--worker-class sync --preload"
 """
 SERVE = "#!/bin/sh\nexec python3 /opt/peers/classic/serve.py\n"

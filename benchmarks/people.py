@@ -148,10 +148,9 @@ def _start(run: Run, subject: Subject, root: Path, started: ExitStack) -> None:
             with ExitStack() as one:
                 server = one.enter_context(running(subject, root, some))
                 server.wait_for_ping()
+                # Some answer a ping before their workers are up.
                 with server.alone():
-                    server.predict(
-                        run.bodies[some[0]][0], START_S
-                    )  # some ping before their workers are up
+                    server.predict(run.bodies[some[0]][0], START_S)
                 started.push(one.pop_all())
         except (Absent, OSError, HTTPException) as error:
             for model in some:

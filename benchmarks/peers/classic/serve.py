@@ -21,7 +21,8 @@ nginx = subprocess.Popen(["nginx", "-e", "stderr", "-p", str(RUN), "-c", str(RUN
 gunicorn = subprocess.Popen(
     [sys.executable, "-m", "gunicorn", "--chdir", str(HERE), "--bind", f"unix:{RUN}/gunicorn.sock",
      "--workers", os.environ["WORKERS"], "--timeout", "600", "--no-control-socket",
-     *shlex.split(options), os.environ.get("CLASSIC_APPLICATION", "wsgi:app")]
+     *shlex.split(options), os.environ.get("CLASSIC_APPLICATION", "wsgi:app")],
+    cwd=RUN,  # no gunicorn.conf.py of anybody else lies there
 )  # fmt: skip
 
 
