@@ -15,6 +15,7 @@ from deploy.batches import batch
 from deploy.doctor import doctor
 from deploy.endpoints import asynchronous, realtime, serverless
 from deploy.errors import ExitCode, Failed
+from deploy.evaluation import evaluate
 from deploy.infra import infra
 from deploy.invocation import invoke
 from deploy.logs import logs
@@ -38,6 +39,7 @@ COMMANDS = (
     variants,
     autoscale,
     batch,
+    evaluate,
     invoke,
     retrain,
     status,

@@ -41,6 +41,15 @@ def batch(
     """
     if how["join"] and how["whole_files"]:
         raise UsageError("--join works line by line; leave --whole-files out")
+    finish(session, answer(session, place, model, image, into, **how))
+
+
+def answer(
+    session: Session, place: str, model: str, image: str, into: Path | None, **how: Any
+) -> dict[str, Any]:
+    """
+    Do what the command batch does, but for printing; return what it prints.
+    """
     if into and not into.absolute().parent.is_dir():
         raise UsageError(f"--into {into}: there is no folder {into.parent}; make it first")
     checks.check_role(session)
@@ -95,7 +104,7 @@ def batch(
     if into and session.wait and not session.dry_run:
         _join(session, list(_answers(session, place, output, given).values()), into)
         result["joined"] = str(into)
-    finish(session, result)
+    return result
 
 
 def _request(
