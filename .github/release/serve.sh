@@ -10,7 +10,8 @@ JOB is the training job whose model shall answer, IMAGE the image that serves it
 ./deploy.sh update does: with 5 when the canary was rolled back and the old model serves.
 
 Environment:
-  BAKE  seconds to watch the canary (default: 600)
+  BAKE        seconds to watch the canary (default: 600)
+  LATENCY_MS  what the canary's requests may take (default: three times the last day's average)
 TEXT
 }
 
@@ -33,7 +34,7 @@ if ! said=$(aws sagemaker describe-endpoint --endpoint-name "$1" 2>&1); then
 fi
 code=0
 "$top/deploy.sh" update "$1" --model "$2" --image "$3" --strategy canary --bake "${BAKE:-600}" \
-  || code=$?
+  --latency-ms "${LATENCY_MS:-0}" || code=$?
 case "$code" in
   0) summary "\`$1\` serves the model of \`$2\`. Back: run this workflow with *roll_back*." ;;
   5) summary "**Rolled back**: the canary of \`$2\` set off an alarm; \`$1\` serves as before." ;;
