@@ -72,7 +72,7 @@ def test_a_request_that_holds_up_its_worker(nginx: bool, program: Path, model: P
         allowed=["WORKER TIMEOUT", '"error": "timeout"', "exited with code 1", "worker_failed"],
     ) as serve:
         serve.wait_for_ping()
-        answer = serve.call("/invocations", b"1\n", headers=CSV, timeout=12)
+        answer = serve.call("/invocations", b"9\n", headers=CSV, timeout=12)
         assert_error(answer, 504, "timeout", "no answer within 5 s")
         wait_until(lambda: len(serve.log("Booting worker")) == 2, what="there is another worker")
         assert serve.call("/invocations", b"0\n", headers=CSV).status == 200

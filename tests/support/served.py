@@ -39,7 +39,7 @@ def load(model_dir):
 
 
 def predict(model_dir, columns):
-    if columns["hold"].any():
+    if (columns["hold"] == 9).any():  # no value that the self-test makes up
         (model_dir / "held").touch()
         while not (model_dir / "release").exists():
             sum(range(1000))
@@ -51,7 +51,7 @@ CSV = {"Content-Type": "text/csv"}
 
 
 # Large enough to be worked on in a thread, so that the worker's other requests go on.
-HOLD = b"1\n" * 50_000
+HOLD = b"9\n" * 50_000
 
 
 ROOT = os.geteuid() == 0
