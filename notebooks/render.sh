@@ -44,6 +44,11 @@ for notebook in "$@"; do
   case "$name" in
     tune_and_register) ;;
     batch_async_serverless) "$top/local_test/train-local.sh" "$image" ;;
+    variants_and_updates)
+      "$top/local_test/train-local.sh" "$image"
+      "$top/local_test/cloud.sh" start >/dev/null
+      "$top/local_test/cloud.sh" push "$image"
+      ;;
     *) settings+=(--set port="${PORT:-8080}") ;;
   esac
   python="$here/.venv-$sdk/bin/python"
