@@ -5,9 +5,11 @@ The processes inside a container.
 import re
 from dataclasses import dataclass
 
-from conformance.engine import Container, DockerError
+from conformance.engine import Container, DockerError, wait_for
 from conformance.verdicts import NotTried
 
+# Seconds within which a container ends whose process was killed.
+GONE_S = 5.0
 # Only what every shell has built in: images may hold no other program.
 LIST = """
 for folder in /proc/[0-9]*; do
@@ -63,6 +65,11 @@ def workers(found: list[Process]) -> list[Process]:
 
 def kill(container: Container, process: Process) -> None:
     """
-    Kill one process as a defect or the kernel would.
+    Kill one process as a defect or the kernel would; raises DockerError.
     """
-    container.shell(f"kill -9 {process.pid}")
+    try:
+        container.shell(f"kill -9 {process.pid}")
+    except DockerError:
+        # A container that ends with this process takes the shell along.
+        if not wait_for(lambda: not container.running, GONE_S):
+            raise
