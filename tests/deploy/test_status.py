@@ -110,7 +110,7 @@ def test_why_finds_the_row_of_a_failed_job(run, account, tmp_path):
 
 
 def test_the_commands_know_neither_the_container_nor_the_local_cloud():
-    """They meet AWS's API only; monitor, which reads what was captured, reads it as the server does."""
+    """They meet AWS's API only; monitor reads what was captured by the server's own rules."""
     for path in (TOP / "deploy").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
