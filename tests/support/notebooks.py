@@ -127,7 +127,7 @@ if mode == "local":
                 "--filter", f"ancestor={{image}}", "--format", "{{{{.Command}}}} {{{{.Status}}}}"]
     _values["_containers"] = _subprocess.check_output(_command, text=True).splitlines()
 _shutil.copytree(work, {copy!r})
-open({values!r}, "w").write(_json.dumps(_values))
+open({values!r}, "w").write(_json.dumps(_values, default=str))
 """
 NAMES = ["run", "predicted", "batch", "fitted", "metrics", "caught", "mae"]
 NAMES += ["answers", "failure", "tuned", "registered", "answer"]
