@@ -1,30 +1,37 @@
 """Threads that loading a model leaves are noticed before the workers are forked."""
 
-import threading
+import subprocess
+import sys
 
+from project import CONTAINER
+
+# In a process of its own: threads of other tests come and go.
+HEAD = """
+import threading
 from sagemaker_runtime.serving.preload import count_threads, threads_left
+before = count_threads()
+"""
+
+
+def run(script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", HEAD + script],
+        cwd=CONTAINER,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
 
 
 def test_nothing_is_left() -> None:
     """Without a new thread nothing is left, nor with one that ends in a moment."""
-    before = count_threads()
-    assert threads_left(before) is None
-    thread = threading.Timer(0.05, lambda: None)
-    thread.start()
-    assert threads_left(before) is None
-    thread.join()
+    assert run("print(threads_left(before))") == "None"
+    started = "threading.Timer(0.05, lambda: None).start()"
+    assert run(f"{started}; print(threads_left(before))") == "None"
 
 
 def test_a_thread_is_left() -> None:
     """A thread that goes on is counted and named."""
-    before, end = count_threads(), threading.Event()
-    thread = threading.Thread(target=end.wait, name="watcher")
-    thread.start()
-    try:
-        left = threads_left(before)
-        assert left
-        assert left.startswith("1 thread (")
-        assert "watcher" in left  # beside threads that other tests may have left
-    finally:
-        end.set()
-        thread.join()
+    started = "threading.Thread(target=threading.Event().wait, name='watcher', daemon=True).start()"
+    assert run(f"{started}; print(threads_left(before))") == "1 thread (watcher)"
