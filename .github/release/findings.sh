@@ -21,7 +21,10 @@ fail() {
   exit "${2:-1}"
 }
 
-case "${1:-}" in -h | --help) usage; exit 0 ;; esac
+case "${1:-}" in
+  -h | --help) usage; exit 0 ;;
+  -*) echo "findings.sh: unknown option '$1'; see --help" >&2; exit 64 ;;
+esac
 name=${1%@*} digest=${1#*@}
 [ $# -eq 1 ] && [ "$name" != "$1" ] || fail "which image? For example: \
 .github/release/findings.sh taxi-fare@sha256:..." 64

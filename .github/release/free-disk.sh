@@ -12,7 +12,10 @@ there is room, it removes nothing.
 TEXT
 }
 
-case "${1:-}" in -h | --help) usage; exit 0 ;; esac
+case "${1:-}" in
+  -h | --help) usage; exit 0 ;;
+  -*) echo "free-disk.sh: unknown option '$1'; see --help" >&2; exit 64 ;;
+esac
 wanted=${1:-20}
 root=${RUNNER_ROOT:-}  # tests put a folder here
 

@@ -17,7 +17,10 @@ fail() {
   exit "${2:-1}"
 }
 
-case "${1:-}" in -h | --help) usage; exit 0 ;; esac
+case "${1:-}" in
+  -h | --help) usage; exit 0 ;;
+  -*) echo "scan.sh: unknown option '$1'; see --help" >&2; exit 64 ;;
+esac
 [ $# -eq 1 ] || fail "which image? For example: .github/release/scan.sh taxi-fare" 64
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

