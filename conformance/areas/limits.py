@@ -50,7 +50,7 @@ def any_user(lab: "Lab") -> str:
 @area.check(
     "no-shared-memory",
     "The server works without /dev/shm.",
-    consequence="Serverless endpoints do not start: there is no shared memory.",
+    consequence="Serverless endpoints have no shared memory, so the server does not start.",
     remedy="Do without multiprocessing's locks, queues and shared memory when serving.",
 )
 def no_shared_memory(lab: "Lab") -> str:
