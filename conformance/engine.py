@@ -113,11 +113,18 @@ class Container:
         ended = wait_for(lambda: not self.running, seconds)
         return time.monotonic() - started if ended else None
 
-    def signal(self, name: str) -> None:
+    def signal(self, name: str) -> bool:
         """
-        Send a signal to its first process, as an engine does that stops it.
+        Send a signal to its first process, as an engine does that stops it; tell whether it was
+        still there to hear it.
         """
-        docker("kill", "--signal", name, self.identity)
+        try:
+            docker("kill", "--signal", name, self.identity)
+        except DockerError:
+            if self.running:
+                raise
+            return False
+        return True
 
     def log(self) -> str:
         """

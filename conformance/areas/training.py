@@ -147,8 +147,7 @@ def _stopped(lab: "Lab") -> Job:
     for part in (2, 4, 8):  # the first job may have been held up by others
         tree = lab.jobs.tree("sigterm")
         with lab.jobs.running(tree, plain.network) as container:
-            if container.wait(plain.seconds / part) is None:
-                container.signal("TERM")
+            if container.wait(plain.seconds / part) is None and container.signal("TERM"):
                 limit = lab.limits.stop_training
                 return lab.jobs.finish(container, tree, plain.network, limit)
     raise NotTried("the job is over before a signal can be sent; give more data")
