@@ -3,7 +3,7 @@ A request for a prediction: the body in, the answer out; threads, the time limit
 """
 
 import zlib
-from functools import cached_property
+from functools import cached_property, partial
 from gzip import BadGzipFile, GzipFile
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
@@ -17,7 +17,7 @@ from werkzeug.wsgi import get_content_length
 import negotiation
 from answers import Answer, Call, ModelUnavailable, NotArrived, complete, headers, log
 from large_bodies import LargeBodies, Spooled
-from predictor import Predictor
+from predictor import Predict, Predictor
 from sagemaker_runtime.errors import (
     Malformed,
     PayloadTooLarge,
@@ -26,6 +26,7 @@ from sagemaker_runtime.errors import (
 from sagemaker_runtime.formats.messages import shown
 from sagemaker_runtime.serving.capture import MOST_BYTES, capture
 from sagemaker_runtime.serving.metrics import recorder
+from sagemaker_runtime.serving.observed import Piece
 from sagemaker_runtime.settings import Settings
 from threads import Stream, in_thread
 from together import Together
@@ -107,18 +108,22 @@ class Invocations:
             nonlocal bad
             if not is_large and not self._large_bodies.marks_bad:
                 return self._predictor.answer(body, media_type, charset, answer_type, predict)
-            rows, content, bad = self._large_bodies.answer(body, media_type, charset, answer_type)
+            rows, content, bad = self._large_bodies.answer(
+                body, media_type, charset, answer_type, predict
+            )
             return rows, content
 
         takes_long = is_large or (self._large_bodies.marks_bad and size > LARGE_MARKED_BYTES)
-        predict, together = None, self._together
+        together = None if takes_long else self._together
+        predict: Predict = self._predictor.predict
+        if together:
+            predict = partial(together.predict, size=size)
+        captured: list[Piece] | None = [] if capture.wants() else None
+        if captured is not None and size <= MOST_BYTES:
+            predict = _keeping(predict, captured)
         if takes_long:
             rows, content = in_thread(work, self._timeout_s)
         elif together:
-
-            def predict(piece: Any, rows: int | None) -> Any:
-                return together.predict(piece, rows or 0, size)
-
             rows, content = work()
         elif self._is_slow:
             rows, content = in_thread(work, self._timeout_s, self._pool)
@@ -129,8 +134,9 @@ class Invocations:
             log(call, 200, rows=rows, bytes=size, **more)
             if isinstance(content, bytes):
                 written_as = getattr(content, "media_type", written_as)
-                if capture.wants():
+                if captured is not None:
                     _capture(call, media_type, body, written_as, content)
+                    recorder.captured(captured)
                 return complete(call, content, written_as)
             return Answer(content, headers(call, written_as, content.size))
         stream = Stream(call, content, self._timeout_s, rows, size)
@@ -231,6 +237,19 @@ class Invocations:
             f"{what}; at most {self._max_payload_mb} MB are taken. Send fewer rows at a time, or "
             "set MODEL_SERVER_MAX_PAYLOAD_MB"
         )
+
+
+def _keeping(predict: Predict, pieces: list[Piece]) -> Predict:
+    """
+    Return what predicts the same, and adds what it was given and has returned to ``pieces``.
+    """
+
+    def keep(piece: Any, rows: int | None) -> Any:
+        predicted = predict(piece, rows)
+        pieces.append((piece, predicted))
+        return predicted
+
+    return keep
 
 
 def _capture(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
 
-from predictor import Predictor
+from predictor import Predict, Predictor
 from sagemaker_runtime.errors import RequestError, as_exception
 from sagemaker_runtime.formats.columns import count
 from sagemaker_runtime.formats.records import BadRecord
@@ -69,20 +69,20 @@ class LargeBodies:
         return self._table is not None
 
     def answer(
-        self, body: IO[bytes], media_type: str, charset: str, answer_type: str
+        self, body: IO[bytes], media_type: str, charset: str, answer_type: str, predict: Predict
     ) -> tuple[int | None, Any, int]:
         """
         Return what ``Predictor.answer`` does, or a Spooled answer, and how many records were bad.
         """
         write_parts = getattr(self._predictor.algorithm.output, "write_parts", None)
         if write_parts is None:
-            return *self._predictor.answer(body, media_type, charset, answer_type), 0
+            return *self._predictor.answer(body, media_type, charset, answer_type, predict), 0
         rows: int | None = 0
         bad = 0
 
         def counted() -> Predictions:
             nonlocal rows, bad
-            for each in self._predictions(body, media_type, charset):
+            for each in self._predictions(body, media_type, charset, predict):
                 is_bad = isinstance(each, BadRecord)
                 more = 1 if isinstance(each, BadRecord) else each[1]
                 rows = None if rows is None or more is None else rows + more
@@ -104,9 +104,11 @@ class LargeBodies:
         with file:
             return rows, file.read(), bad
 
-    def _predictions(self, body: IO[bytes], media_type: str, charset: str) -> Predictions:
+    def _predictions(
+        self, body: IO[bytes], media_type: str, charset: str, predict: Predict
+    ) -> Predictions:
         if self._table is None:
-            yield from self._predictor.predictions(body, media_type, charset)
+            yield from self._predictor.predictions(body, media_type, charset, predict)
             return
         row = 1
         for part in self._table.read_records(body, media_type, charset):
@@ -114,20 +116,21 @@ class LargeBodies:
                 yield part
                 row += 1
             elif rows := count(part):
-                yield from self._halved(part, row)
+                yield from _halved(part, row, predict)
                 row += rows
 
-    def _halved(self, columns: Columns, row: int) -> Predictions:
-        """
-        Predict for rows, the first of them ``row``: halved until what is refused stands alone.
-        """
-        rows = count(columns)
-        try:
-            yield self._predictor.predict(columns, rows), rows
-        except RequestError as error:
-            if rows == 1:
-                yield BadRecord(row, error)
-                return
-            middle = rows // 2
-            for cut, first in ((slice(middle), row), (slice(middle, None), row + middle)):
-                yield from self._halved({n: values[cut] for n, values in columns.items()}, first)
+
+def _halved(columns: Columns, row: int, predict: Predict) -> Predictions:
+    """
+    Predict for rows, the first of them ``row``: halved until what is refused stands alone.
+    """
+    rows = count(columns)
+    try:
+        yield predict(columns, rows), rows
+    except RequestError as error:
+        if rows == 1:
+            yield BadRecord(row, error)
+            return
+        middle = rows // 2
+        for cut, first in ((slice(middle), row), (slice(middle, None), row + middle)):
+            yield from _halved({n: v[cut] for n, v in columns.items()}, first, predict)

@@ -60,13 +60,13 @@ class Together:
         self._waiting: list[Asked] = []
         self._told = False
 
-    def predict(self, piece: Any, rows: int, size: int) -> Any:
+    def predict(self, piece: Any, rows: int | None, size: int) -> Any:
         """
         Return the predictions for a piece of ``rows`` rows, out of a body of ``size`` bytes.
 
         Raises what predicting it alone raises, and TimedOut.
         """
-        asked = Asked(piece, rows, size)
+        asked = Asked(piece, rows or 0, size)
         self._waiting.append(asked)
         try:
             self._start()

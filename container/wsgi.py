@@ -7,7 +7,7 @@ import os
 from api import create_app
 from predictor import Predictor
 from sagemaker_runtime.algorithm import find_algorithm
-from sagemaker_runtime.baseline.content import Baseline, Ranges
+from sagemaker_runtime.baseline.content import Baseline
 from sagemaker_runtime.paths import Paths
 from sagemaker_runtime.serving import imports, metrics
 from sagemaker_runtime.settings import Settings
@@ -21,7 +21,6 @@ if settings.multi_model == "true":
 else:
     model_dir = Paths.from_environ(os.environ).model
     predictor = Predictor(algorithm, model_dir)
-    baseline = Baseline.load(model_dir)
-    metrics.recorder.describe(baseline.ranges if baseline else Ranges(), predictor.load_s)
+    metrics.recorder.describe(Baseline.load(model_dir), predictor.load_s)
     app = create_app(predictor, settings)
 imports.tell()

@@ -13,8 +13,8 @@ import click
 
 from deploy import batches, storage
 from deploy.errors import Failed, UsageError
-from deploy.monitor import CONTAINER
 from deploy.options import IMAGE, MODEL, NAME, command
+from deploy.records import CONTAINER
 from deploy.session import Session, describe, finish
 
 ROWS_A_FILE = 5_000  # each file is one request of a batch job, below its payload_mb

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from deploy import challengers, checks, images, monitor, pipeline, storage, training, waiting
+from deploy import challengers, checks, images, pipeline, records, storage, training, waiting
 from deploy.challengers import Challenge
 from deploy.errors import Kept, UsageError
 from deploy.options import IMAGE, NAME, command
@@ -113,15 +113,14 @@ def labelled(
     """
     Write the captured requests that have labels as rows to train on, and return the file.
     """
-    monitor.find_program()
-    from monitoring import captured, rows, truth
+    records.find_program()
+    from monitoring import rows, truth
 
-    baseline = monitor.find_baseline(session, challengers.champion(session, name).archive)
+    baseline = records.baseline_of(session, challengers.champion(session, name).archive)
     table, label = rows.require_table(baseline.table)
-    place = captures or monitor.destination(session, name)
-    lines = (line for _, each in monitor.texts(session, place) for line in each)
-    asked = captured.read(lines, table).between(since, "")
-    found, values = truth.joined(asked, monitor.read_labels(session, labels, baseline), label)
+    place = captures or records.destination(session, name)
+    asked = records.requests(session, table, place, "", since, "")
+    found, values = truth.joined(asked, records.labels(session, labels, baseline), label)
     if not len(found):
         raise UsageError(f"none of {len(asked)} captured rows has a label in {labels}")
     say(f"{len(found)} of {len(asked)} captured rows have a label")

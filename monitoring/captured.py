@@ -5,28 +5,22 @@ Captured requests as rows: what was asked, column by column, and what was predic
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from io import BytesIO
-from itertools import islice
 from typing import Any
 
 import numpy as np
-import orjson
 
 from monitoring import answers, events
-from monitoring.events import Event, Side
-from sagemaker_runtime.errors import RequestError
+from monitoring.events import Event
+from monitoring.questions import Questions
 from sagemaker_runtime.formats import values
 from sagemaker_runtime.formats.columns import count
-from sagemaker_runtime.formats.media_types import CSV, JSON, MEDIA_TYPES
 from sagemaker_runtime.formats.schema import Columns
 from sagemaker_runtime.formats.table import Table
 
-# Events whose texts are held at a time.
-AT_ONCE = 20_000
+# Events whose texts are held at a time, and the bytes of these texts.
+AT_ONCE, AT_ONCE_BYTES = 20_000, 32 * 1024**2
 # Rows that are kept at most, the newest: about 100 MB for each million of them.
 MOST_ROWS = 1_000_000
-
-Key = tuple[str, bytes, int]
 
 
 @dataclass
@@ -70,6 +64,8 @@ class Captured:
         Return the rows of a window, whose ends may be left open by "".
         """
         inside = np.ones(len(self), bool)
+        if (since or until) and (timeless := int(np.isnat(self.times).sum())):
+            self.counts["rows without a time"] += timeless
         if since:
             inside &= self.times >= np.datetime64(since)
         if until:
@@ -80,24 +76,41 @@ class Captured:
 def read(lines: Iterable[bytes], table: Table, most: int = MOST_ROWS) -> Captured:
     """
     Read lines of captured requests for a table, in the order of their times.
+    """
+    counts: Counter[str] = Counter()
+    return joined(events.read(lines, counts), table, counts, most)
+
+
+def joined(
+    found: Iterable[Event], table: Table, counts: Counter[str], most: int = MOST_ROWS
+) -> Captured:
+    """
+    Put events together, in the order of their times; ``counts`` goes on to count.
 
     Of an id that comes twice the newest event counts. Of more than ``most`` rows, the newest stay.
     """
-    counts: Counter[str] = Counter()
-    return _joined(events.read(lines, counts), table, counts, most)
-
-
-def _joined(found: Iterable[Event], table: Table, counts: Counter[str], most: int) -> Captured:
     reader = _Reader(table, counts)
     whole = reader.nothing()
-    found = iter(found)
-    while some := list(islice(found, AT_ONCE)):
+    for some in _portions(found):
         whole = _added(whole, reader.read(some))
         if len(whole) > 2 * most:
             whole = _tidy(whole, most)
     whole = _tidy(whole, most)
-    whole.counts, whole.unknown = counts, reader.unknown
+    whole.counts, whole.unknown = counts, reader.questions.unknown
     return whole
+
+
+def _portions(found: Iterable[Event]) -> Iterator[list[Event]]:
+    some: list[Event] = []
+    size = 0
+    for event in found:
+        some.append(event)
+        size += sum(len(side.body) for side in (event.given, event.answered) if side)
+        if len(some) >= AT_ONCE or size >= AT_ONCE_BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _added(first: Captured, second: Captured) -> Captured:
@@ -140,16 +153,12 @@ class _Reader:
     """
 
     def __init__(self, table: Table, counts: Counter[str]) -> None:
-        # Whatever was answered is read: rules on what may be missing are the server's.
-        features = [replace(each, optional=True, omittable=True) for each in table.features]
-        self._table = Table(*features, label=table.label, ignored=table.ignored)
-        self._known = {each.name for each in (*table.features, *table.unread)}
+        self.questions = Questions(table, counts)
         self._counts = counts
-        self.unknown: Counter[str] = Counter()
 
     def nothing(self, rows: int = 0) -> Captured:
         empty = np.empty(rows, object)
-        columns = {each.name: values.absent(each, rows) for each in self._table.features}
+        columns = {each.name: values.absent(each, rows) for each in self.questions.table.features}
         none = np.zeros(rows, bool)
         times = np.empty(rows, "datetime64[s]")
         return Captured(
@@ -161,14 +170,7 @@ class _Reader:
         Return the rows of events, in their order.
         """
         predicted = [self._predictions(event) for event in some]
-        groups: dict[Key, list[int]] = {}
-        for place, event in enumerate(some):
-            if event.given:
-                groups.setdefault(self._key(event.given), []).append(place)
-        asked: dict[int, Columns] = {}
-        for key, places in groups.items():
-            sides = {place: side for place in places if (side := some[place].given)}
-            asked |= self._columns(key, sides)
+        asked = self.questions.read(some)
         rows, kept = [], []
         for place in range(len(some)):
             given, answered = asked.get(place), predicted[place]
@@ -219,75 +221,6 @@ class _Reader:
         except (ValueError, TypeError, AttributeError):
             self._counts["unreadable answers"] += 1
             return []
-
-    def _key(self, given: Side) -> Key:
-        """
-        Return what events have in common that can be read at once: the media type and, of CSV, the
-        header and the width; others are read one by one.
-        """
-        kind = MEDIA_TYPES.get(given.media_type, "")
-        if kind != CSV:
-            for name in _names(given.body):
-                if name not in self._known:
-                    self.unknown[name] += 1
-            return kind, b"", 0
-        line = given.body.partition(b"\n")[0]
-        names = [each.strip(b' \t\r"').decode(errors="replace") for each in line.split(b",")]
-        if self._known.isdisjoint(names):
-            return kind, b"", len(names)
-        self.unknown.update(set(names) - self._known)
-        return kind, line, len(names)
-
-    def _columns(self, key: Key, sides: dict[int, Side]) -> dict[int, Columns]:
-        """
-        Read the bodies of events: all at once, halved until what is bad stands alone.
-        """
-        kind, header, _ = key
-        bodies = [
-            side.body.strip(b"\r\n").removeprefix(header).strip(b"\r\n") for side in sides.values()
-        ]
-        lines = [body.count(b"\n") + 1 for body in bodies]
-        if kind and (len(sides) == 1 or kind != JSON):
-            text = b"\n".join([header, *bodies] if header else bodies)
-            try:
-                pieces = [*self._table.read(BytesIO(text), kind, "utf-8")]
-                whole = {n: np.concatenate([p[n] for p in pieces]) for n in pieces[0]}
-                if len(sides) == 1:
-                    return dict.fromkeys(sides, whole)
-                if count(whole) == sum(lines):
-                    ends = np.cumsum(lines).tolist()
-                    return {
-                        place: {n: v[end - rows : end] for n, v in whole.items()}
-                        for place, end, rows in zip(sides, ends, lines, strict=True)
-                    }
-            except (RequestError, ValueError, IndexError):
-                pass
-        if len(sides) == 1:
-            self._counts["unreadable requests"] += 1
-            return {}
-        places = list(sides)
-        halves = (places[: len(places) // 2], places[len(places) // 2 :])
-        found: dict[int, Columns] = {}
-        for half in halves if kind != JSON else [[place] for place in places]:
-            found |= self._columns(key, {place: sides[place] for place in half})
-        return found
-
-
-def _names(body: bytes) -> Iterator[str]:
-    """
-    Return the names that the first row of a body in JSON has.
-    """
-    try:
-        content = orjson.loads(body.partition(b"\n")[0])
-    except ValueError:
-        return iter(())
-    for _ in range(2):  # rows may stand in a list, and that under one key
-        if isinstance(content, dict) and len(content) == 1:
-            inside = next(iter(content.values()))
-            content = inside if isinstance(inside, list | dict) else content
-        if isinstance(content, list) and content:
-            content = content[0]
-    return iter(content if isinstance(content, dict) else ())
 
 
 def _times(written: Sequence[str]) -> np.ndarray:

@@ -36,8 +36,10 @@ def render(report: Report) -> str:
 def _window(report: Report) -> str:
     times = report.captured.times
     known = times[~np.isnat(times)]
-    if not len(known):
+    if not len(times):
         return "No request was captured."
+    if not len(known):
+        return f"{len(times):,} rows; when they were requested is not known."
     begin, end = (str(each).replace("T", " ") for each in (known.min(), known.max()))
     return f"{len(report.captured):,} rows, requested from {begin} to {end} UTC."
 
@@ -123,7 +125,20 @@ def _quality(report: Report) -> str:
             )
             for each in report.quality
         ],
-    ) + (f"<p>Columns that nobody reads: {escape(unknown)}.</p>" if unknown else "")
+    ) + "".join(
+        [
+            f"<p>Columns that nobody reads: {escape(unknown)}.</p>" if unknown else "",
+            _repaired(report),
+        ]
+    )
+
+
+def _repaired(report: Report) -> str:
+    if report.repaired is None:
+        return ""
+    rows = int(report.captured.asked.sum())
+    told = [f"{rule} {times / rows:.2%} ({times:,})" for rule, times in report.repaired.items()]
+    return f"<p>Rows that the model puts right: {escape(', '.join(told))}.</p>"
 
 
 def _read(report: Report) -> str:

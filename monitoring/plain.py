@@ -27,6 +27,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "read": {**report.captured.counts, **report.labels},
         "unknown_columns": dict(report.captured.unknown),
         "quality": [vars(each) for each in report.quality],
+        "repaired_rows": report.repaired,
         "drift": [{**vars(each), "counts": each.counts.tolist()} for each in report.drifts],
         "errors": judged and {"mean": report.mean, **_figures(judged)},
         "segments": {

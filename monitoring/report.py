@@ -12,6 +12,7 @@ from monitoring.accuracy import Accuracy, Look
 from monitoring.captured import Captured
 from monitoring.drift import Drift
 from monitoring.truth import Truth
+from sagemaker_runtime.algorithm import Repairs
 from sagemaker_runtime.baseline import views
 from sagemaker_runtime.baseline.content import Baseline
 from sagemaker_runtime.baseline.moments import correlation_of, errors_of
@@ -37,13 +38,15 @@ class Quality:
 class Report:
     """
     What a window shows. ``accuracy`` is None without labels; ``mean`` is the plain mean of label
-    less prediction, of all rows, none clipped.
+    less prediction, of all rows, none clipped. ``repaired`` says how many rows each of the
+    algorithm's rules puts right, None where it does not name them.
     """
 
     baseline: Baseline
     captured: Captured
     quality: list[Quality]
     drifts: list[Drift]
+    repaired: dict[str, int] | None = None
     accuracy: Accuracy | None = None
     mean: float = 0.0
     segments: dict[str, dict[str, Accuracy]] = field(default_factory=dict)
@@ -70,10 +73,11 @@ def make(
     captured: Captured,
     labels: Truth | None = None,
     segments: Segments | None = None,
+    repairs: Repairs | None = None,
 ) -> Report:
     """
-    Look at the rows of a window, with what labels there are for them; ``segments`` are the
-    algorithm's.
+    Look at the rows of a window, with what labels there are for them; ``segments`` and ``repairs``
+    are the algorithm's.
     """
     asked = {name: values[captured.asked] for name, values in captured.columns.items()}
     found = views.of(baseline.table, asked)
@@ -81,7 +85,10 @@ def make(
     if baseline.prediction:
         predicted = {PREDICTION: _present(captured.predicted)}
         drifts += drift.compare({PREDICTION: baseline.prediction}, predicted)
-    whole = Report(baseline, captured, _quality(baseline, found), drifts)
+    repaired = None
+    if repairs and captured.asked.any():
+        repaired = {rule: int(np.count_nonzero(rows)) for rule, rows in repairs(asked).items()}
+    whole = Report(baseline, captured, _quality(baseline, found), drifts, repaired)
     label = baseline.table.label
     if labels is None or label is None or baseline.errors is None:
         return whole
@@ -100,6 +107,7 @@ def make(
         captured,
         whole.quality,
         drifts,
+        repaired,
         accuracy.judge(baseline.errors, errors, correlation_of(actual, rows.predicted)),
         float(errors.mean()),
         by_segment,

@@ -2,6 +2,7 @@
 Ground truth: labels that came after the predictions, and the rows to which they belong.
 """
 
+import base64
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -106,9 +107,12 @@ def _of_json(lines: Iterable[bytes], truth: Truth) -> Iterator[tuple[Name, str]]
             continue
         try:
             content = orjson.loads(line)
-            event, data = content["eventMetadata"]["eventId"], content["groundTruthData"]["data"]
+            event, told = content["eventMetadata"]["eventId"], content["groundTruthData"]
+            data = told["data"]
+            if told.get("encoding") == "BASE64":
+                data = base64.b64decode(data, validate=True).decode()
             texts = data.splitlines() if isinstance(data, str) else [str(data)]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             truth.counts["unreadable labels"] += 1
             continue
         for number, text in enumerate(texts):

@@ -31,7 +31,9 @@ the model, a pickle for one: then each worker loads it, under its own account, a
 ``job.cluster``: without it, a job with an instance_count above one is refused before it reads data.
 
 ``segments(columns)`` names groups of rows by which errors are told apart when the model is watched,
-such as ``{"airport": {"JFK": a truth for each row}}``; it may be left out.
+such as ``{"airport": {"JFK": a truth for each row}}``; it may be left out. So may
+``repairs(columns)``, which tells of rows as they came which ones ``predict`` puts right, by the
+name of each rule: ``{"coordinates": a truth for each row}``.
 
 ``predict`` is called once for each piece that ``INPUT`` reads a body in. Small bodies are one
 piece, large tables come in several of some thousand rows each, a piece without rows is left out,
@@ -62,12 +64,14 @@ from ``load`` for an archive that cannot be served; the message should say what 
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import IO, Any, Protocol
+
+import numpy as np
 
 from sagemaker_runtime.baseline.seen import Segments
 from sagemaker_runtime.errors import AlgorithmError
@@ -90,6 +94,7 @@ __all__ = [
     "Json",
     "Npy",
     "Reader",
+    "Repairs",
     "Rows",
     "Table",
     "Text",
@@ -102,6 +107,9 @@ __all__ = [
 # Among a Reader's media types: any Content-Type is read. Among a Writer's: whatever Accept names is
 # written.
 ANY = "*/*"
+
+# Of rows as they came, which are put right, by the name of a rule.
+Repairs = Callable[[Columns], Mapping[str, np.ndarray]]
 
 NAMES = ("INPUT", "HYPERPARAMETERS", "train", "load", "predict")
 
@@ -190,6 +198,7 @@ class Algorithm:
     runs_code: bool = False
     distributed: bool = False
     segments: Segments | None = None
+    repairs: Repairs | None = None
 
 
 def find_algorithm(program: Path = PROGRAM) -> Algorithm:
@@ -229,6 +238,7 @@ def find_algorithm(program: Path = PROGRAM) -> Algorithm:
         getattr(module, "RUNS_CODE", entry_point),
         getattr(module, "DISTRIBUTED", False),
         getattr(module, "segments", None),
+        getattr(module, "repairs", None),
     )
 
 

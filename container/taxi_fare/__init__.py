@@ -6,12 +6,21 @@ from sagemaker_runtime.algorithm import TrainingJob
 from taxi_fare.artifact import load
 from taxi_fare.groups import segments
 from taxi_fare.hyperparameters import HYPERPARAMETERS
-from taxi_fare.prediction import predict
+from taxi_fare.prediction import predict, repairs
 from taxi_fare.schema import INPUT
 
 DISTRIBUTED = True
 
-__all__ = ["DISTRIBUTED", "HYPERPARAMETERS", "INPUT", "load", "predict", "segments", "train"]
+__all__ = [
+    "DISTRIBUTED",
+    "HYPERPARAMETERS",
+    "INPUT",
+    "load",
+    "predict",
+    "repairs",
+    "segments",
+    "train",
+]
 
 
 def train(job: TrainingJob) -> None:

@@ -38,25 +38,35 @@ def predict(model: Model, columns: Columns) -> np.ndarray:
     wrong = trips.has_no_clock(seconds)
     if wrong.any():
         raise _no_clock(columns, int(wrong.argmax()))
-    passengers = trips.usual_passengers(columns["passenger_count"])
-    repaired = geography.repair(columns | {"passenger_count": passengers})
-    _count_repaired(columns, repaired)
+    repaired = _repaired(columns)
+    for rule, rows in _changed(columns, repaired).items():
+        count_repaired(rule, int(rows.sum()))
     fares = model.trees.predict(features.build(repaired, last_day=model.last_day))
     return obey_rules(fares, geography.usable(repaired), model.typical_fare)
 
 
-def _count_repaired(columns: Columns, repaired: Columns) -> None:
+def repairs(columns: Columns) -> dict[str, np.ndarray]:
     """
-    Tell the server how many rows rules 2 and 3 have put right.
+    Tell which rows rules 2 and 3 put right.
     """
-    passengers = repaired["passenger_count"] != columns["passenger_count"]
-    count_repaired("passengers", int(passengers.sum()))
+    return _changed(columns, _repaired(columns))
+
+
+def _repaired(columns: Columns) -> Columns:
+    passengers = trips.usual_passengers(columns["passenger_count"])
+    return geography.repair(columns | {"passenger_count": passengers})
+
+
+def _changed(columns: Columns, repaired: Columns) -> dict[str, np.ndarray]:
     # A place that is put right has another latitude; a missing one differs from itself.
     swapped = [
         (repaired[name] != columns[name]) & (columns[name] == columns[name])
         for name in ("pickup_latitude", "dropoff_latitude")
     ]
-    count_repaired("coordinates", int((swapped[0] | swapped[1]).sum()))
+    return {
+        "passengers": repaired["passenger_count"] != columns["passenger_count"],
+        "coordinates": swapped[0] | swapped[1],
+    }
 
 
 def _no_clock(columns: Columns, row: int) -> InvalidValue:

@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from deploy.errors import ExitCode
 
@@ -122,6 +123,43 @@ def test_an_endpoints_captures_in_s3(
     assert "other lines" not in watching.report["read"]
     listed = account.client("cloudwatch").list_metrics(Namespace="ModelMonitoring")["Metrics"]
     assert {each["MetricName"] for each in listed} >= {"Drift", "MeanError", "Alarm"}
+
+
+@pytest.mark.parametrize("place", ["files", "s3"])
+def test_answers_of_a_batch_job(
+    watching: Watching, account: Account, tmp_path: Path, place: str
+) -> None:
+    """
+    1. a batch job has answered two files, one of them in a folder 2. labels name their rows by file
+    and number 3. monitor is told where answers and files are.
+
+    Result: all rows of the two have been asked and labelled; prices have risen.
+    """
+    labels = ["inference_id,row,price"]
+    folders = {name: tmp_path / name for name in ("asked", "answered")}
+    for name in ("a.csv", "more/b.csv"):
+        sizes = np.random.default_rng(len(name)).gamma(4, 30, 100)
+        for folder, ending, texts in (
+            ("asked", "", [f"{size:.2f},flat\n" for size in sizes]),
+            ("answered", ".out", [f"{3 * size:.2f}\n" for size in sizes]),
+        ):
+            file = folders[folder] / f"{name}{ending}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("".join(texts))
+            account.client("s3").upload_file(
+                str(file), BUCKET, f"jobs/{file.relative_to(tmp_path)}"
+            )
+        labels += [f"{name},{row},{3 * size + 60:.2f}" for row, size in enumerate(sizes)]
+    watching.labels.write_text("\n".join(labels) + "\n")
+    at = {
+        name: f"s3://{BUCKET}/jobs/{name}" if place == "s3" else folders[name] for name in folders
+    }
+    ended = watching(captures=at["answered"], inputs=at["asked"])
+    assert ended.code == ExitCode.ALARM, ended.err
+    assert "errors changed: Predictions are too low" in ended.err
+    assert watching.report["rows"] == watching.report["errors"]["rows"] == 200
+    assert {each["name"] for each in watching.report["drift"]} == {"size", "kind", "prediction"}
+    assert watching.report["read"]["batch files"] == 2
 
 
 def test_the_files_of_model_monitor(watching: Watching, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Labels find the rows to which they belong, and those that do not are counted."""
 
+import base64
 import json
 
 import numpy as np
@@ -14,9 +15,10 @@ LABEL = TABLE.label
 assert LABEL is not None
 
 
-def line(name: str, data: str) -> bytes:
+def line(name: str, data: str, encoding: str = "CSV") -> bytes:
+    data = base64.b64encode(data.encode()).decode() if encoding == "BASE64" else data
     content = {
-        "groundTruthData": {"data": data, "encoding": "CSV"},
+        "groundTruthData": {"data": data, "encoding": encoding},
         "eventMetadata": {"eventId": name},
         "eventVersion": "0",
     }
@@ -26,9 +28,16 @@ def line(name: str, data: str) -> bytes:
 CSV = [b"\xef\xbb\xbfinference_id,row,price\n", b"a,0,11\n", b"a,1,22\n", b"b,,33\n", b"\n"]
 
 
-@pytest.mark.parametrize("lines", [CSV, [line("a", "11\n22"), line("b", "33")]], ids=["csv", "aws"])
+AWS = [("a", "11\n22"), ("b", "33")]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [CSV, [line(*each) for each in AWS], [line(*each, "BASE64") for each in AWS]],
+    ids=["csv", "aws", "base64"],
+)
 def test_labels_by_id_and_row(lines: list[bytes]) -> None:
-    """Both forms name a request's rows."""
+    """All forms name a request's rows."""
     assert truth.read(lines, LABEL).labels == {("a", 0): "11", ("a", 1): "22", ("b", 0): "33"}
 
 
@@ -45,6 +54,7 @@ def test_of_repeated_labels_the_last_counts() -> None:
     [
         [b"inference_id,row,price\n", b"a,0,much\n", b"a,x,1\n", b"a\n", b"b,0,\n"],
         [line("a", "much"), b"{\n", b'{"groundTruthData": 1}\n', line("b", "")[:-5]],
+        [line("a", "1").replace(b'"CSV"', b'"BASE64"')] * 4,
     ],
 )
 def test_unreadable_labels_are_counted(lines: list[bytes]) -> None:

@@ -224,7 +224,7 @@ def test_a_long_queue_is_counted_at_once() -> None:
 def test_columns_that_predict_has_taken_out(rows: int, columns: dict[str, np.ndarray]) -> None:
     """An algorithm may use up its columns, or a model have the ranges of another table."""
     recorder = metrics.Recorder()
-    recorder.describe(Ranges({"size": (10, 20)}, []), 0.1)
+    recorder.describe(BASELINE, 0.1)
     recorder.begin()
     left = {name: np.repeat(values, rows) for name, values in columns.items()}
     recorder.piece(left, rows, np.ones(rows))
@@ -246,7 +246,7 @@ def test_what_cannot_be_counted_fails_no_request(
 ) -> None:
     """It is told once, with the traceback; nothing piles up, and what comes next is counted."""
     recorder = metrics.Recorder()
-    recorder.describe(Ranges({"size": (10, 20)}, []), 0.1)
+    recorder.describe(BASELINE, 0.1)
     recorder.begin()
     for _ in range(2):
         recorder.piece(columns, len(predicted), predicted)

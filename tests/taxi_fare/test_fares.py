@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from project import TOP
 from sagemaker_runtime.engines.trees import Trees
 from sagemaker_runtime.errors import InvalidValue, ModelError
 from sagemaker_runtime.formats.values import examples
-from taxi_fare import artifact, features, geography, simulation, training
+from taxi_fare import artifact, features, geography, prediction, simulation, training
 from taxi_fare.cleaning import clean
 from taxi_fare.estimator import fit, make_estimator, pull_outliers
 from taxi_fare.hyperparameters import HYPERPARAMETERS
@@ -31,6 +32,16 @@ SMALL = {
     "l2": 1.0,
     "seed": 0,
 }
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """How many rows the server was told of, by rule."""
+    counted = Counter()
+    monkeypatch.setattr(
+        prediction, "count_repaired", lambda rule, rows: counted.update({rule: rows})
+    )
+    return counted
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +110,21 @@ def test_impossible_passengers_count_as_the_usual_one(model, trips, passengers, 
     some = {name: values[:rows] for name, values in trips.items()}
     odd, one = (some | {"passenger_count": np.full(rows, number)} for number in (passengers, 1.0))
     np.testing.assert_array_equal(taxi_fare.predict(model, odd), taxi_fare.predict(model, one))
+
+
+@pytest.mark.parametrize("rows", [6, 50])
+def test_the_report_counts_what_the_server_counts(model, trips, told, rows):
+    """What repairs says of rows as they came is what predict tells the server, few rows or many."""
+    some = {name: values[:rows].copy() for name, values in trips.items()}
+    some["passenger_count"][:3] = (208, np.nan, 1)
+    for end in ("pickup", "dropoff"):
+        names = [f"{end}_{axis}itude" for axis in ("long", "lat")]
+        for first, second in (names, names[::-1]):
+            some[first][4] = trips[second][4]
+    some["dropoff_latitude"][5] = np.nan
+    taxi_fare.predict(model, some)
+    found = {rule: int(rows.sum()) for rule, rows in taxi_fare.repairs(some).items()}
+    assert found == told == {"passengers": 2, "coordinates": 1}
 
 
 @pytest.mark.parametrize("rows", [2, 50])

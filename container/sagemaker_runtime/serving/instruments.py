@@ -184,10 +184,11 @@ class Instruments:
         return label
 
 
-def reserve(folder: Path) -> None:
+def reserve(folder: Path, more: int) -> None:
     """
     Make the files of this process in the folder of the metrics, before prometheus-client maps them
-    with holes: to write into a hole of a disk that is full ends a process by SIGBUS.
+    with holes: to write into a hole of a disk that is full ends a process by SIGBUS. ``more`` bytes
+    are for what ``drift`` counts.
 
     Raises OSError when there is no room.
     """
@@ -196,7 +197,7 @@ def reserve(folder: Path) -> None:
         if not file.exists():
             new = file.with_suffix(".new")
             try:
-                new.write_bytes(bytes(RESERVED))
+                new.write_bytes(bytes(RESERVED + (more if kind == "gauge_livesum" else 0)))
                 new.rename(file)
             finally:
                 new.unlink(missing_ok=True)

@@ -9,16 +9,18 @@ somebody asks, and before a worker ends; one that is killed takes its last secon
 import logging
 import os
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sagemaker_runtime.baseline.content import Ranges
+from sagemaker_runtime.baseline.content import Baseline, Ranges
 from sagemaker_runtime.serving.folder import METRICS_VARIABLE
 from sagemaker_runtime.serving.observed import Counts, Observer, Piece
 
 if TYPE_CHECKING:
+    from sagemaker_runtime.serving.drift import Newest
     from sagemaker_runtime.serving.instruments import Instruments
 
 INTERVAL_S = 1.0
@@ -43,19 +45,23 @@ class Recorder:
         self.in_flight = 0
         self._observer = Observer(Ranges())
         self._instruments: Instruments | None = None
+        self._newest: Newest | None = None
+        self.baseline: Baseline | None = None
         self._load_s = 0.0
         self._requests: deque[tuple[str, int, float, int, int, int]] = deque()
         self._single: deque[tuple[float, ...]] = deque()
         self._pieces: deque[Piece] = deque()
+        self._captured: deque[Piece] = deque()
         self._counts: deque[Counts] = deque()
         self._repaired: deque[tuple[str, int]] = deque()
         self._told = False
 
-    def describe(self, ranges: Ranges, load_s: float) -> None:
+    def describe(self, baseline: Baseline | None, load_s: float) -> None:
         """
-        Take the model's ranges and how long it took to load.
+        Take the model's baseline and how long it took to load.
         """
-        self._observer, self._load_s = Observer(ranges), load_s
+        self._observer = Observer(baseline.ranges if baseline else Ranges())
+        self.baseline, self._load_s = baseline, load_s
         self._instruments = None
 
     def begin(self) -> None:
@@ -93,6 +99,13 @@ class Recorder:
         except Exception:  # noqa: BLE001 - whatever somebody's algorithm returned
             self._tell()
 
+    def captured(self, pieces: Sequence[Piece]) -> None:
+        """
+        Count the pieces of a request that was captured.
+        """
+        if self.is_on and self.baseline:
+            self._captured.extend(pieces)
+
     def repaired(self, rule: str, rows: int) -> None:
         """
         Count rows that an algorithm has put right.
@@ -106,11 +119,14 @@ class Recorder:
         """
         if self._instruments is None:
             # Not above: it takes 40 ms to import, which the first answer need not wait for.
+            from sagemaker_runtime.serving import drift
             from sagemaker_runtime.serving.instruments import Instruments, reserve
 
+            bins = drift.bins_of(self.baseline)
             if METRICS_VARIABLE in os.environ:
-                reserve(Path(os.environ[METRICS_VARIABLE]))
+                reserve(Path(os.environ[METRICS_VARIABLE]), drift.room(bins))
             self._instruments = Instruments(self._observer.steps.tolist())
+            self._newest = drift.Newest(bins, self._instruments.registry)
         return self._instruments
 
     def flush(self) -> None:
@@ -122,6 +138,7 @@ class Recorder:
         except Exception:  # noqa: BLE001 - whatever somebody's algorithm returned
             for queue in (self._requests, self._single, self._pieces, self._counts, self._repaired):
                 queue.clear()  # they would only grow
+            self._captured.clear()
             self._tell()
 
     def _flush(self) -> None:
@@ -134,6 +151,8 @@ class Recorder:
         instruments.counts(_taken(self._counts))
         instruments.repaired(_taken(self._repaired))
         instruments.state(self.in_flight, self._load_s)
+        if self._newest and (captured := _taken(self._captured)):
+            self._newest.add(captured)
 
     def _tell(self) -> None:
         if not self._told:
@@ -161,14 +180,16 @@ def text() -> bytes:
     Return the counts of all workers as Prometheus reads them.
     """
     recorder.flush()
-    from prometheus_client import CollectorRegistry, exposition
+    from prometheus_client import exposition
     from prometheus_client.multiprocess import MultiProcessCollector
+    from prometheus_client.registry import Collector
 
-    registry = recorder.instruments().registry
+    from sagemaker_runtime.serving.drift import WithIndex, bins_of
+
+    counted: Collector = recorder.instruments().registry
     if METRICS_VARIABLE in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return exposition.generate_latest(registry)
+        counted = MultiProcessCollector(None)  # type: ignore[no-untyped-call]
+    return exposition.generate_latest(WithIndex(counted, bins_of(recorder.baseline)))
 
 
 def forget(pid: int) -> None:

@@ -69,14 +69,11 @@ class Observer:
         asked = [columns for columns, _ in pieces if type(columns) is dict and columns]
         if self._ends and asked:
             self._count_outside(asked, counts)
-        outputs: dict[str, list[Any]] = {}
+        found: dict[str, list[Any]] = {}
         for _, predicted in pieces:
-            if type(predicted) is np.ndarray and predicted.ndim == 1:  # most are
-                outputs.setdefault(UNNAMED, []).append(predicted)
-            else:
-                for name, values in _outputs(predicted):
-                    outputs.setdefault(name, []).append(values)
-        for name, parts in outputs.items():
+            for name, values in outputs(predicted):
+                found.setdefault(name, []).append(values)
+        for name, parts in found.items():
             values = parts[0] if len(parts) == 1 else np.concatenate(parts)
             if values.dtype.kind in "fiu":
                 known = values[np.isfinite(values)]
@@ -104,17 +101,19 @@ class Observer:
         counts.outside = int(np.count_nonzero(anywhere))
 
 
-def _outputs(predicted: Any) -> list[tuple[str, np.ndarray]]:
+def outputs(predicted: Any) -> list[tuple[str, np.ndarray]]:
     """
     Return the columns of whatever ``predict`` returned, those of numbers and of single texts.
     """
+    if type(predicted) is np.ndarray and predicted.ndim == 1:  # most are
+        return [(UNNAMED, predicted)]
     if hasattr(predicted, "columns"):
         predicted = {name: predicted[name] for name in predicted.columns}
     if isinstance(predicted, Mapping):
         return [(str(n), v) for n in predicted if (v := _column(predicted[n])) is not None]
     if isinstance(predicted, list) and predicted and isinstance(predicted[0], Mapping):
         names = list(predicted[0])[:MOST_OUTPUTS]
-        return _outputs({name: [row.get(name) for row in predicted] for name in names})
+        return outputs({name: [row.get(name) for row in predicted] for name in names})
     try:
         array = np.asarray(predicted)
     except ValueError:  # lists of several lengths
