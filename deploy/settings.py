@@ -19,7 +19,7 @@ FILE = TOP / "deploy.toml"
 @dataclass(frozen=True)
 class Network:
     subnets: Annotated[list[str], "of the containers, 1 to 16"] = field(default_factory=list)
-    security_groups: Annotated[list[str], "theirs, 1 to 5"] = field(default_factory=list)
+    security_groups: Annotated[list[str], "of the containers, 1 to 5"] = field(default_factory=list)
     isolation: Annotated[bool, "no network at all for the containers"] = False
     encrypt_between_hosts: Annotated[bool, "encrypt what training hosts send each other"] = False
 
@@ -39,7 +39,7 @@ class Training:
     instance_count: Annotated[int, "how many hosts"] = 1
     volume_gb: Annotated[int, "disk of each host"] = 30
     max_hours: Annotated[float, "the job is stopped after this time"] = 24.0
-    spot: Annotated[bool, "spare capacity, with checkpoints in the bucket"] = False
+    spot: Annotated[bool, "use spare capacity, with checkpoints in the bucket"] = False
     max_wait_hours: Annotated[float, "with spot: waiting and running together"] = 48.0
 
 
@@ -63,15 +63,15 @@ class Asynchronous:
     instance_count: Annotated[int, "how many instances"] = 1
     startup_seconds: Annotated[int, "time until the first good ping, 60 to 3600"] = 480
     max_concurrent: Annotated[int, "requests at a time on an instance, 1 to 1000"] = 4
-    success_topic: Annotated[str, "SNS topic that hears of answers"] = ""
-    error_topic: Annotated[str, "SNS topic that hears of failures"] = ""
+    success_topic: Annotated[str, "SNS topic that is told of answers"] = ""
+    error_topic: Annotated[str, "SNS topic that is told of failures"] = ""
 
 
 @dataclass(frozen=True)
 class Batch:
     instance_type: Annotated[str, "instance type"] = "ml.m5.xlarge"
     instance_count: Annotated[int, "how many instances share the files"] = 1
-    max_concurrent: Annotated[int, "requests at a time on an instance; 0: the container says"] = 0
+    max_concurrent: Annotated[int, "requests at a time on an instance; 0: container's choice"] = 0
     payload_mb: Annotated[int, "size of a request; times max_concurrent at most 100"] = 6
     capture: Annotated[bool, "keep requests and answers for monitoring"] = False
 
@@ -84,7 +84,7 @@ class Settings:
     ] = ""
     role: Annotated[str, "ARN of the execution role"] = ""
     bucket: Annotated[str, "for all that is written (default: sagemaker-REGION-ACCOUNT)"] = ""
-    tags: Annotated[dict[str, str], "name = value, of all that is made"] = field(
+    tags: Annotated[dict[str, str], "name = value, on all that is made"] = field(
         default_factory=dict
     )
     environment: Annotated[dict[str, str], "of the container that serves"] = field(

@@ -90,8 +90,8 @@ SETTINGS = (
             "at most one per processor, where OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and "
             "MKL_NUM_THREADS do not say otherwise."),
     Setting("MODEL_SERVER_JOIN_ROWS", "join_rows", 128, "", range(10_001),
-            "Most rows of different requests that are predicted in one call, where they have come "
-            "while the model was busy; 0 predicts each request by itself."),
+            "Most rows of waiting requests that are predicted in one call; 0 predicts each request "
+            "by itself."),
     Setting("MODEL_SERVER_PRELOAD", "preload", "auto", "", ("auto", "on", "off"),
             "Load the model once and share its memory, or in each worker; auto shares it unless "
             "there are several threads, loading leaves some behind, or the model runs code."),
