@@ -3,11 +3,12 @@ The model: loaded once, checked once, then asked for predictions. Knows no Flask
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from io import BytesIO
 from math import inf
 from pathlib import Path
-from threading import Lock
 from time import perf_counter, process_time
 from typing import IO, Any
 
@@ -53,7 +54,6 @@ class Predictor:
         self.joins = False
         self._model: Any = None
         self._tested = False
-        self._testing = Lock()
         self._reason: str | None = None
         # What made the model fail.
         self.error: Exception | None = None
@@ -76,6 +76,12 @@ class Predictor:
                 if not self._tested:
                     self._test()
         return self._reason
+
+    @cached_property
+    def _testing(self) -> threading.Lock:
+        # Made in the worker: one from before gevent's patches would keep the worker's only thread
+        # from going on with a test that waits, for a feature store for one.
+        return threading.Lock()
 
     def answer(
         self,

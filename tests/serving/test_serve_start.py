@@ -216,3 +216,41 @@ def test_nothing_is_left_in_the_temporary_folder(program: Path, model: Path) -> 
         assert len(list(folder.iterdir())) == 1
         assert serve.stop() == ExitCode.OK
         assert not list(folder.iterdir())
+
+
+# Waits as a model does that asks a feature store, for longer than serve waits for a ping.
+WAITING = """
+import time
+from sagemaker_runtime.algorithm import Column, Table
+
+INPUT = Table(Column("x", "number", example="1"))
+HYPERPARAMETERS = ()
+
+
+def train(job):
+    raise NotImplementedError
+
+
+def load(model_dir):
+    return model_dir
+
+
+def predict(model_dir, columns):
+    if not (model_dir / "asked").exists():
+        (model_dir / "asked").touch()
+        time.sleep(1.2)
+    return columns["x"]
+"""
+
+
+def test_a_ping_that_comes_during_the_self_test(shared: Path, model: Path) -> None:
+    """
+    1. serve loads the model once for all workers and asks for a ping: the self-test waits for
+    somebody else, and the worker can go on with other requests meanwhile
+    2. serve asks again after a second
+    Result: the test ends, and both are answered.
+    """
+    program = assemble(shared / "waiting", WAITING)
+    with start_serve(program, model, nginx=False, workers=1) as serve:
+        serve.wait_for_ping()
+        assert serve.call("/invocations", b"2\n", headers=CSV).body == b"2.0\n"
