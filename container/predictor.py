@@ -21,6 +21,7 @@ from sagemaker_runtime.errors import (
     as_exception,
     text_of,
 )
+from sagemaker_runtime.formats.table import for_predict
 from sagemaker_runtime.serving.metrics import recorder
 
 # A faster model is never asked for several requests at once: that would take longer than it saves.
@@ -154,8 +155,7 @@ class Predictor:
         """
         Return what the algorithm does for a piece, whose values it may refuse by RequestError.
         """
-        reader: Any = self.algorithm.input
-        given = reader.frame(piece) if getattr(reader, "as_frame", False) else piece
+        given = for_predict(self.algorithm.input, piece)
         prediction = self.algorithm.predict(self._model, given)
         if self._tested:  # the self-test's examples are nobody's requests
             recorder.piece(piece, rows, prediction)

@@ -19,6 +19,7 @@ from sagemaker_runtime.errors import DataError, ModelError
 from sagemaker_runtime.formats import predictions
 from sagemaker_runtime.formats.columns import count
 from sagemaker_runtime.formats.schema import Columns
+from sagemaker_runtime.formats.table import for_predict
 from sagemaker_runtime.paths import PROGRAM, Paths
 
 AT_ONCE = 10_000  # rows that predict is given
@@ -72,7 +73,8 @@ def predict(algorithm: Algorithm, model_dir: Path, asked: Columns) -> np.ndarray
     found = []
     for start in range(0, count(asked), AT_ONCE):
         features = {c.name: asked[c.name][start : start + AT_ONCE] for c in table.features}
-        block = predictions.checked(algorithm.predict(model, features), count(features), ())
+        given = for_predict(table, features)
+        block = predictions.checked(algorithm.predict(model, given), count(features), ())
         column = next(iter(block.values())) if isinstance(block, dict) else block
         values = np.asarray(column, object if isinstance(column, list) else None)
         found.append(values if values.ndim == 1 else values[:, 0])

@@ -139,6 +139,26 @@ def test_a_pipelines_steps_do_the_same(program, world, tmp_path):
     assert found["how"] == "the newest 30% of the new rows"
 
 
+def test_models_on_dataframes_are_compared(world, tmp_path):
+    """
+    Where INPUT has as_frame, predict is given a DataFrame of the rows too, as a server gives it.
+    """
+    source = toys.SOURCE.replace('"9.5"),\n)', '"9.5"),\n    as_frame=True,\n)', 1)
+    program = project.assemble(
+        tmp_path / "program", source.replace('columns["size"]', 'columns["size"].to_numpy()')
+    )
+    done = run(
+        program,
+        "compare",
+        *("--champion", world / "ml/model"),
+        *("--challenger", world / "ml/model"),
+        *("--rows", world / "new"),
+        *("--output", tmp_path / "compared"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "compared/comparison.json").read_text())["rows"] == 200
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from io import StringIO
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from sagemaker_runtime.formats import columns, json_schema, records
 from sagemaker_runtime.formats import csv as csv_rows
@@ -152,3 +152,11 @@ class Table:
     @cached_property
     def _typed(self) -> json_rows.Typed:
         return json_rows.Typed(self._wanted)
+
+
+def for_predict(reader: Any, piece: Any) -> Any:
+    """
+    Return what ``predict`` is given for a piece that a reader has read: the piece, or its frame
+    where the reader has ``as_frame``.
+    """
+    return reader.frame(piece) if getattr(reader, "as_frame", False) else piece
