@@ -17,6 +17,7 @@ from typing import Any
 
 import aws
 import containers
+import guards
 from clouds import Watched
 from containers import docker
 from harness import free_port
@@ -27,31 +28,6 @@ BUCKET = "notebooks-of-a-test"
 ROLE = f"arn:aws:iam::{aws.ACCOUNT}:role/taxi-fare-execution"
 REPOSITORY = f"{aws.ACCOUNT}.dkr.ecr.{aws.REGION}.amazonaws.com/taxi-fare"
 URI = f"{REPOSITORY}@sha256:{'0' * 64}"
-# The parameters of every notebook that choose network and keys, and what the calls then say.
-GUARDS = {
-    "subnets": "subnet-1,subnet-2",
-    "security_groups": "sg-1",
-    "isolation": True,
-    "encrypt_between_hosts": True,
-    "volume_key": "alias/disks",
-    "output_key": "alias/files",
-}
-VPC = {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
-GUARDED = {
-    "CreateTrainingJob": {
-        "VpcConfig": VPC,
-        "EnableNetworkIsolation": True,
-        "EnableInterContainerTrafficEncryption": True,
-        "OutputDataConfig": {"KmsKeyId": "alias/files"},
-        "ResourceConfig": {"VolumeKmsKeyId": "alias/disks"},
-    },
-    "CreateModel": {"VpcConfig": VPC, "EnableNetworkIsolation": True},
-    "CreateEndpointConfig": {"KmsKeyId": "alias/disks"},
-    "CreateTransformJob": {
-        "TransformOutput": {"KmsKeyId": "alias/files"},
-        "TransformResources": {"VolumeKmsKeyId": "alias/disks"},
-    },
-}
 
 
 def cells(path: Path) -> list[dict[str, Any]]:
@@ -261,15 +237,11 @@ def execute_in_the_cloud(name: str, folder: Path, platform: Watched, **parameter
         image=URI,
         role=ROLE,
         bucket=BUCKET,
-        **(GUARDS if "volume_key" in source(name) else {}),
+        **guards.parameters(source(name)),
         **parameters,
     )
     assert platform.keys("", BUCKET) == []
-    for action, asked in platform.calls if "volume_key" in source(name) else []:
-        for part, guard in GUARDED.get(action, {}).items():
-            said = asked.get(part)
-            assert said is not None, f"{action} has no {part}"
-            assert said == guard or (isinstance(guard, dict) and guard.items() <= said.items())
+    guards.check(platform.calls)
     client = platform.client("sagemaker")
     assert client.list_models()["Models"] == []
     assert client.list_endpoint_configs()["EndpointConfigs"] == []
