@@ -13,7 +13,6 @@ from monitoring import answers, events
 from monitoring.events import Event
 from monitoring.questions import Questions
 from sagemaker_runtime.formats import values
-from sagemaker_runtime.formats.columns import count
 from sagemaker_runtime.formats.schema import Columns
 from sagemaker_runtime.formats.table import Table
 
@@ -170,44 +169,27 @@ class _Reader:
         Return the rows of events, in their order.
         """
         predicted = [self._predictions(event) for event in some]
-        asked = self.questions.read(some)
-        rows, kept = [], []
-        for place in range(len(some)):
-            given, answered = asked.get(place), predicted[place]
-            number = len(answered) if given is None else count(given)
-            if given is not None and answered and len(answered) != number:
+        asked, columns = self.questions.read(some)
+        numbers = asked.tolist()
+        for place, answered in enumerate(predicted):
+            if numbers[place] and answered and len(answered) != numbers[place]:
                 self._counts["unreadable answers"] += 1
                 predicted[place] = []
-            if number:
-                rows.append(number)
-                kept.append(place)
-        return self._rows(some, rows, kept, asked, predicted)
-
-    def _rows(
-        self,
-        some: Sequence[Event],
-        rows: Sequence[int],
-        kept: Sequence[int],
-        asked: dict[int, Columns],
-        predicted: Sequence[list[Any]],
-    ) -> Captured:
-        if not kept:
+            numbers[place] = numbers[place] or len(answered)
+        if not sum(numbers):
             return self.nothing()
-        made = self.nothing(sum(rows))
-        made.ids[:] = np.repeat(np.array([some[place].id for place in kept], object), rows)
-        made.numbers[:] = np.concatenate([np.arange(each) for each in rows])
-        made.times[:] = np.repeat(_times([some[place].time for place in kept]), rows)
-        is_asked = np.array([place in asked for place in kept])
-        made.asked[:] = np.repeat(is_asked, rows)
-        pieces = [asked[place] for place in kept if place in asked]
-        for name, column in made.columns.items():
-            if pieces:
-                column[made.asked] = np.concatenate([piece[name] for piece in pieces])
+        made = self.nothing(sum(numbers))
+        made.ids[:] = np.repeat(np.array([event.id for event in some], object), numbers)
+        made.numbers[:] = np.concatenate([np.arange(each) for each in numbers])
+        made.times[:] = np.repeat(_times([event.time for event in some]), numbers)
+        made.asked[:] = np.repeat(asked > 0, numbers)
+        for name, column in columns.items():
+            made.columns[name][made.asked] = column
         made.predicted = answers.as_array(
             [
                 each
-                for place, number in zip(kept, rows, strict=True)
-                for each in predicted[place] or [None] * number
+                for answered, number in zip(predicted, numbers, strict=True)
+                for each in answered or [None] * number
             ]
         )
         return made

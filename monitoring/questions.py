@@ -6,18 +6,29 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
 import orjson
 
 from monitoring.events import Event, Side
 from sagemaker_runtime.errors import RequestError
-from sagemaker_runtime.formats.columns import count
+from sagemaker_runtime.formats.columns import count, join
 from sagemaker_runtime.formats.media_types import CSV, JSON, MEDIA_TYPES
 from sagemaker_runtime.formats.schema import Columns
 from sagemaker_runtime.formats.table import Table
 
 Key = tuple[str, bytes, int]
+
+
+class Piece(NamedTuple):
+    """
+    Rows that were read at once: of the events at these places, so many of each.
+    """
+
+    places: list[int]
+    numbers: list[int]
+    columns: Columns
 
 
 class Questions:
@@ -34,19 +45,27 @@ class Questions:
         self._known = {each.name for each in (*table.features, *table.unread)}
         self._counts = counts
 
-    def read(self, some: Sequence[Event]) -> dict[int, Columns]:
+    def read(self, some: Sequence[Event]) -> tuple[np.ndarray, Columns]:
         """
-        Return the columns of each event that can be read, by its place; others are counted.
+        Return how many rows each event asked for, and all of these, in the order of the events; 0
+        for an event that cannot be read, which is counted.
         """
         groups: dict[Key, list[int]] = {}
         for place, event in enumerate(some):
             if event.given:
                 groups.setdefault(self._key(event.given), []).append(place)
-        asked: dict[int, Columns] = {}
+        numbers = np.zeros(len(some), np.int64)
+        pieces, places_of = [], []
         for key, places in groups.items():
             sides = {place: side for place in places if (side := some[place].given)}
-            asked |= self._columns(key, sides)
-        return asked
+            for piece in self._pieces(key, sides):
+                numbers[piece.places] = piece.numbers
+                pieces.append(piece.columns)
+                places_of.append(np.repeat(piece.places, piece.numbers))
+        if not pieces:
+            return numbers, {}
+        order = np.argsort(np.concatenate(places_of), kind="stable")
+        return numbers, {name: values[order] for name, values in join(pieces).items()}
 
     def _key(self, given: Side) -> Key:
         """
@@ -66,7 +85,7 @@ class Questions:
         self.unknown.update(set(names) - self._known)
         return kind, line, len(names)
 
-    def _columns(self, key: Key, sides: dict[int, Side]) -> dict[int, Columns]:
+    def _pieces(self, key: Key, sides: dict[int, Side]) -> Iterator[Piece]:
         """
         Read the bodies of events: all at once, halved until what is bad stands alone.
         """
@@ -78,27 +97,21 @@ class Questions:
         if kind and (len(sides) == 1 or kind != JSON):
             text = b"\n".join([header, *bodies] if header else bodies)
             try:
-                pieces = [*self.table.read(BytesIO(text), kind, "utf-8")]
-                whole = {n: np.concatenate([p[n] for p in pieces]) for n in pieces[0]}
-                if len(sides) == 1:
-                    return dict.fromkeys(sides, whole)
-                if count(whole) == sum(lines):
-                    ends = np.cumsum(lines).tolist()
-                    return {
-                        place: {n: v[end - rows : end] for n, v in whole.items()}
-                        for place, end, rows in zip(sides, ends, lines, strict=True)
-                    }
+                whole = join(self.table.read(BytesIO(text), kind, "utf-8"))
             except (RequestError, ValueError, IndexError):
                 pass
+            else:
+                numbers = [count(whole)] if len(sides) == 1 else lines
+                if count(whole) == sum(numbers):
+                    yield Piece(list(sides), numbers, whole)
+                    return
         if len(sides) == 1:
             self._counts["unreadable requests"] += 1
-            return {}
+            return
         places = list(sides)
         halves = (places[: len(places) // 2], places[len(places) // 2 :])
-        found: dict[int, Columns] = {}
         for half in halves if kind != JSON else [[place] for place in places]:
-            found |= self._columns(key, {place: sides[place] for place in half})
-        return found
+            yield from self._pieces(key, {place: sides[place] for place in half})
 
 
 def _names(body: bytes) -> Iterator[str]:

@@ -36,6 +36,14 @@ def python(code: str) -> str:
     return done.stdout
 
 
+def test_watching_is_measured():
+    """Few requests are made, watched by the command, and all of them are in its report."""
+    command = [sys.executable, TOP / "benchmarks/watching.py", "--events", "60", "--rows", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "60 events, 120 rows, 120 with a label" in done.stdout
+
+
 @pytest.mark.needs("nginx", "wrk")
 def test_a_short_run_measures_what_people_bring(tmp_path):
     """
