@@ -265,6 +265,13 @@ SUBJECTS = (
     ),
     replace(
         OURS,
+        name="ours-threads",
+        label="this project, 16 threads",
+        environ={"MODEL_SERVER_THREADS": "16"},
+        models=("waiting",),
+    ),
+    replace(
+        OURS,
         name="before",
         label="this project at another revision",
         command=("{python}", "{home}/before/container/serve"),

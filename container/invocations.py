@@ -30,6 +30,7 @@ from sagemaker_runtime.serving.observed import Piece
 from sagemaker_runtime.settings import Settings
 from threads import Stream, in_thread
 from together import Together
+from turns import take_turns
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -74,6 +75,7 @@ class Invocations:
 
         Raises RequestError and HTTPException for what is the caller's fault.
         """
+        take_turns()
         recorder.in_flight += 1
         try:
             return self._invoke(call)

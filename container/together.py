@@ -18,6 +18,7 @@ from company import Join, parts
 from predictor import Predictor
 from sagemaker_runtime.errors import as_exception
 from threads import in_thread, too_late
+from turns import let_others_in
 
 # Bytes of all the bodies of a call, at most.
 JOINED_BYTES = 256 * 1024
@@ -92,7 +93,7 @@ class Together:
         Predict for those who wait, as many as go into one call.
         """
         try:
-            gevent.sleep(0)  # the event loop reads the other requests that have arrived
+            let_others_in()
             if together := self._next():
                 for asked, (prediction, error) in zip(
                     together, self._outcomes(together), strict=True

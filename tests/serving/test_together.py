@@ -461,3 +461,37 @@ def test_stop_under_load(nginx: bool, shared: Path, model: Path) -> None:
         rows = list(map(int, calls.read_text().split()))
         assert len(rows) < len(answered) / 2
         assert 200 in rows  # more than go into a call of several requests
+
+
+def test_a_caller_who_always_has_a_next_request_does_not_hold_up_the_others(
+    shared: Path, model: Path
+) -> None:
+    """
+    1. a caller sends 200 requests at once over a connection, for a model that is asked for each by
+    itself  2. when the first is answered, another caller comes
+    Result: the other is answered long before the 200 are.
+    """
+    request = (
+        b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
+        b"Content-Length: 2\r\n\r\n5\n"
+    )
+    with (
+        tempfile.TemporaryDirectory(dir=shared) as folder,
+        start_serve(
+            assemble(Path(folder, "busy"), BUSY),
+            model,
+            nginx=False,
+            workers=1,
+            MODEL_SERVER_JOIN_ROWS="0",
+        ) as serve,
+    ):
+        serve.wait_for_ping()
+        with socket.create_connection(("127.0.0.1", serve.port)) as connection:
+            connection.sendall(200 * request)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+            assert serve.call("/invocations", "5\n", headers=CSV).status == 200
+            [calls] = model.glob("calls.*")
+            assert len(calls.read_text().split()) < 100
+            while not serve.log('"message":"request"')[200:]:
+                connection.recv(4096)
+        assert serve.stop() == ExitCode.OK
