@@ -2,19 +2,20 @@
 The alarms that roll an update back: a default set, and what is looked at beforehand.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from deploy import metrics
 from deploy.errors import UsageError
 from deploy.operations import accepted
 from deploy.session import ENDPOINT_TAG, TAG, Session, client, say, send
 from deploy.strategies import Strategy
 
-NAMESPACE = "AWS/SageMaker"
 PERIOD_S = 60
+MOST = 10  # that may watch an update
 DAY_S = 86_400
 ERRORS = 0.01  # the share of requests answered 5xx
 SLOWER = 3  # times the last day's average
@@ -37,7 +38,7 @@ def default_set(
     made = []
     for variant in variants:
         limit = strategy.latency_ms * MICROSECONDS or _usual(session, endpoint, variant)
-        place = dimensions(endpoint, variant)
+        place = metrics.dimensions(endpoint, variant)
         errors = ("Invocation5XXErrors", place, "Average", ERRORS)
         made.append(request(session, endpoint, f"{endpoint}-{variant}-errors", *errors))
         latency = ("ModelLatency", place, "Average", limit)
@@ -61,7 +62,7 @@ def request(
     return {
         "AlarmName": name,
         "AlarmDescription": f"Rolls back updates of the endpoint {endpoint}.",
-        "Namespace": NAMESPACE,
+        "Namespace": metrics.NAMESPACE,
         "MetricName": metric,
         "Dimensions": place,
         "Statistic": statistic,
@@ -79,43 +80,11 @@ def _usual(session: Session, endpoint: str, variant: str) -> float:
     Return a limit for the average latency in microseconds, from that of the last day.
     """
     day = timedelta(seconds=DAY_S)
-    averages = statistics(session, endpoint, variant, "ModelLatency", day, "Average", DAY_S)
-    if not averages:
+    found = metrics.values(session, endpoint, variant, "ModelLatency", day, DAY_S, "Average")
+    if not found:
         return SLOWEST_MS * MICROSECONDS
-    return round(max(SLOWER * max(averages), LEAST_MS * MICROSECONDS))
-
-
-def statistics(
-    session: Session,
-    endpoint: str,
-    variant: str,
-    metric: str,
-    back: timedelta,
-    statistic: str,
-    period_s: int,
-) -> list[float]:
-    """
-    Return what CloudWatch has of a variant's metric until now, one value for each period.
-    """
-    now = datetime.now(UTC)
-    found = client(session, "cloudwatch").get_metric_statistics(
-        Namespace=NAMESPACE,
-        MetricName=metric,
-        Dimensions=dimensions(endpoint, variant),
-        StartTime=now - back,
-        EndTime=now + timedelta(seconds=PERIOD_S),
-        Period=period_s,
-        Statistics=[statistic],
-    )["Datapoints"]
-    return [each[statistic] for each in found]
-
-
-def dimensions(endpoint: str, variant: str) -> list[dict[str, str]]:
-    """
-    Return the dimensions of a variant's metrics.
-    """
-    named = {"EndpointName": endpoint, "VariantName": variant}
-    return [{"Name": name, "Value": value} for name, value in named.items()]
+    usual = max(each["Average"] for each in found)
+    return round(max(SLOWER * usual, LEAST_MS * MICROSECONDS))
 
 
 def ensure(session: Session, requests: list[dict[str, Any]]) -> None:
@@ -130,34 +99,41 @@ def ensure(session: Session, requests: list[dict[str, Any]]) -> None:
 
 def described(session: Session, names: list[str]) -> dict[str, dict[str, Any]]:
     """
-    Return the alarms of these names that there are.
+    Return the metric alarms of these names that there are. Composite alarms show themselves only to
+    those who may look at all alarms, which the execution role of infra/policies.yaml may not.
     """
     if not names:
         return {}
-    found = client(session, "cloudwatch").describe_alarms(
-        AlarmNames=names, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
-    )
-    listed = found.get("MetricAlarms", []) + found.get("CompositeAlarms", [])
-    return {each["AlarmName"]: each for each in listed}
+    found = client(session, "cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
+    return {each["AlarmName"]: each for each in found}
 
 
 def set_off(session: Session, policy: str) -> list[dict[str, Any]]:
     """
     Return the alarms that set off a scaling policy, as the requests that make them again.
     """
-    found = client(session, "cloudwatch").describe_alarms(ActionPrefix=policy)["MetricAlarms"]
-    return [accepted(session, "cloudwatch", "PutMetricAlarm", each) for each in found]
+    pages = client(session, "cloudwatch").get_paginator("describe_alarms")
+    return [
+        accepted(session, "cloudwatch", "PutMetricAlarm", each)
+        for page in pages.paginate(ActionPrefix=policy)
+        for each in page["MetricAlarms"]
+    ]
 
 
 def check(session: Session, names: list[str], made: list[str]) -> None:
     """
     Raise UsageError for alarms that do not exist, unless they are made, or that are red.
     """
+    if len(names) + len(made) > MOST:
+        raise UsageError(
+            f"{len(names) + len(made)} alarms would watch, and AWS takes {MOST}; name those that "
+            "matter most: --alarm"
+        )
     found = described(session, [*names, *made])
     if missing := [each for each in names if each not in found]:
         raise UsageError(
-            f"there is no alarm {', '.join(missing)}; correct --alarm, or leave it out for the "
-            "default ones"
+            f"there is no metric alarm {', '.join(missing)}; correct --alarm, or leave it "
+            "out for the default ones"
         )
     already = [name for name, each in found.items() if each["StateValue"] == "ALARM"]
     if already:
@@ -167,20 +143,32 @@ def check(session: Session, names: list[str], made: list[str]) -> None:
         )
 
 
-def check_role(session: Session, role: str) -> None:
+def check_role(session: Session, role: str, names: list[str]) -> None:
     """
     Raise UsageError when the execution role may not look at alarms: SageMaker looks by it.
     """
-    action = "cloudwatch:DescribeAlarms"
+    action, place = "cloudwatch:DescribeAlarms", client(session, "cloudwatch").meta
+    beginning = f"arn:{place.partition}:cloudwatch:{place.region_name}:{role.split(':')[4]}:alarm:"
     try:
+        # Asked about no alarms, IAM answers for all that there are.
         answer = client(session, "iam").simulate_principal_policy(
-            PolicySourceArn=role, ActionNames=[action]
+            PolicySourceArn=role,
+            ActionNames=[action],
+            ResourceArns=[beginning + each for each in names],
         )
     except (ClientError, BotoCoreError, ResponseParserError):
         say(f"cannot know whether {role} may {action}, without which no alarm rolls back")
         return
-    if any(each["EvalDecision"] != "allowed" for each in answer["EvaluationResults"]):
-        raise UsageError(f"grant {role} {action}: without it no alarm rolls an update back")
+    denied = [
+        each["EvalResourceName"]
+        for each in answer["EvaluationResults"]
+        if each["EvalDecision"] != "allowed"
+    ]
+    if denied:
+        raise UsageError(
+            f"grant {role} {action} on {', '.join(denied)}: without it no alarm rolls an update "
+            "back"
+        )
 
 
 def red(session: Session, names: list[str]) -> dict[str, str]:

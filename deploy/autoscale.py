@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from deploy import alarms, scaling, waiting
+from deploy import alarms, metrics, scaling, waiting
 from deploy.errors import UsageError
 from deploy.options import command
 from deploy.preparation import kind, serving
@@ -138,7 +138,7 @@ def _switch_on(
     if metric == "backlog":
         tracking["CustomizedMetricSpecification"] = {
             "MetricName": "ApproximateBacklogSizePerInstance",
-            "Namespace": alarms.NAMESPACE,
+            "Namespace": metrics.NAMESPACE,
             "Dimensions": [{"Name": "EndpointName", "Value": name}],
             "Statistic": "Average",
         }

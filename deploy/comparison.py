@@ -3,25 +3,24 @@ Variants side by side: requests, errors and latency, with intervals that say how
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from math import sqrt
 from typing import Any
 
-from deploy import alarms
-from deploy.session import Session, client
+from deploy import alarms, metrics
+from deploy.session import Session
 
 SURE = 1.96  # standard errors on each side: 95 %
-MINUTE_S = 60
-FEWEST_MINUTES = 3  # for a latency's interval
+FEWEST_SPANS = 3  # for a latency's interval
 COUNTS = {"requests": "Invocations", "4xx": "Invocation4XXErrors", "5xx": "Invocation5XXErrors"}
 
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Minute:
+class Span:
     """
-    A minute's requests and their average latency in milliseconds.
+    A minute's requests, or an hour's, and their average latency in milliseconds.
     """
 
     requests: float
@@ -41,19 +40,19 @@ def share(events: float, of: float) -> Interval:
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
-def latency(minutes: list[Minute]) -> tuple[float, Interval | None]:
+def latency(spans: list[Span]) -> tuple[float, Interval | None]:
     """
-    Return the average over all requests and its interval, from how much minutes differ; none for
+    Return the average over all requests and its interval, from how much spans differ; none for
     fewer than three of them.
     """
-    total = sum(each.requests for each in minutes)
+    total = sum(each.requests for each in spans)
     if not total:
         return 0.0, None
-    mean = sum(each.requests * each.average_ms for each in minutes) / total
-    if len(minutes) < FEWEST_MINUTES:
+    mean = sum(each.requests * each.average_ms for each in spans) / total
+    if len(spans) < FEWEST_SPANS:
         return mean, None
-    squares = sum((each.requests * (each.average_ms - mean)) ** 2 for each in minutes)
-    error = sqrt(squares * len(minutes) / (len(minutes) - 1)) / total
+    squares = sum((each.requests * (each.average_ms - mean)) ** 2 for each in spans)
+    error = sqrt(squares * len(spans) / (len(spans) - 1)) / total
     return mean, (mean - SURE * error, mean + SURE * error)
 
 
@@ -68,26 +67,22 @@ def variant(session: Session, endpoint: str, name: str, hours: float) -> dict[st
     """
     Return what CloudWatch has of a variant, with intervals.
     """
-    now = datetime.now(UTC)
-    found: dict[str, list[dict[str, Any]]] = {}
-    for metric in (*COUNTS.values(), "ModelLatency"):
-        found[metric] = client(session, "cloudwatch").get_metric_statistics(
-            Namespace=alarms.NAMESPACE,
-            MetricName=metric,
-            Dimensions=alarms.dimensions(endpoint, name),
-            StartTime=now - timedelta(hours=hours),
-            EndTime=now + timedelta(seconds=MINUTE_S),
-            Period=MINUTE_S,
-            Statistics=["Sum", "SampleCount", "Average"],
-        )["Datapoints"]
+    back = timedelta(hours=hours)
+    period = metrics.period(back)
+    found = {
+        metric: metrics.values(
+            session, endpoint, name, metric, back, period, "Sum", "SampleCount", "Average"
+        )
+        for metric in (*COUNTS.values(), "ModelLatency")
+    }
     counts = {
         what: int(sum(each["Sum"] for each in found[metric])) for what, metric in COUNTS.items()
     }
-    minutes = [
-        Minute(each["SampleCount"], each["Average"] / alarms.MICROSECONDS)
+    spans = [
+        Span(each["SampleCount"], each["Average"] / alarms.MICROSECONDS)
         for each in found["ModelLatency"]
     ]
-    mean, around = latency(minutes)
+    mean, around = latency(spans)
     return {
         **counts,
         "errors": share(counts["5xx"], counts["requests"]),

@@ -5,7 +5,7 @@ What is found out and checked before the first call of an update.
 from datetime import timedelta
 from typing import Any
 
-from deploy import alarms, checks, operations, scaling, strategies
+from deploy import alarms, checks, metrics, operations, scaling, strategies
 from deploy.errors import UsageError
 from deploy.models import Model
 from deploy.session import ENDPOINT_TAG, KIND_TAG, Session, describe, say
@@ -126,11 +126,10 @@ def _guard(session: Session, change: Change, of_kind: str, strategy: Strategy) -
     made = [each["AlarmName"] for each in change.alarms]
     alarms.check(session, list(strategy.alarms), made)
     change.deployment = strategies.deployment(strategy, [*strategy.alarms, *made])
-    alarms.check_role(session, _role(session, change))
-    hour = timedelta(seconds=HOUR_S)
-    metric = ("Invocations", hour, "Sum", HOUR_S)
+    alarms.check_role(session, _role(session, change), change.watched)
+    asked = ("Invocations", timedelta(seconds=HOUR_S), HOUR_S, "Sum")
     if of_kind == "realtime" and not any(
-        sum(alarms.statistics(session, name, each, *metric)) for each in variants
+        value["Sum"] for each in variants for value in metrics.values(session, name, each, *asked)
     ):
         say(
             f"nobody has asked {name} in the last hour: without requests no alarm goes off, so "

@@ -2,15 +2,15 @@
 What is there, what really runs, and how it differs from the file.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import click
 
-from deploy import endpoints, operations, owned
+from deploy import endpoints, metrics, operations, owned
 from deploy.errors import UsageError
 from deploy.options import command
-from deploy.session import KIND_TAG, Session, client, describe, finish, say
+from deploy.session import KIND_TAG, Session, describe, finish, say
 
 DAY_S = 86_400
 SWITCHES = ("KmsKeyId", "DataCaptureConfig.EnableCapture")
@@ -89,24 +89,13 @@ def requests(session: Session, name: str, variant: str) -> dict[str, int]:
     """
     Return how many requests and errors a variant had in the last day.
     """
-    now = datetime.now(UTC)
-    dimensions = [
-        {"Name": "EndpointName", "Value": name},
-        {"Name": "VariantName", "Value": variant},
-    ]
-    counted = {}
-    for metric in METRICS:
-        points = client(session, "cloudwatch").get_metric_statistics(
-            Namespace="AWS/SageMaker",
-            MetricName=metric,
-            Dimensions=dimensions,
-            StartTime=now - timedelta(seconds=DAY_S),
-            EndTime=now + timedelta(seconds=60),
-            Period=DAY_S,
-            Statistics=["Sum"],
-        )["Datapoints"]
-        counted[metric] = int(sum(each["Sum"] for each in points))
-    return counted
+    day = timedelta(seconds=DAY_S)
+    return {
+        metric: int(
+            sum(e["Sum"] for e in metrics.values(session, name, variant, metric, day, DAY_S, "Sum"))
+        )
+        for metric in METRICS
+    }
 
 
 def differences(

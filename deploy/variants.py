@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from deploy import comparison, endpoints, images, models, waiting
+from deploy import comparison, endpoints, images, metrics, models, waiting
 from deploy.errors import UsageError
 from deploy.operations import accepted
 from deploy.options import IMAGE, MODEL, command
@@ -37,7 +37,13 @@ AT_ONCE = Strategy(guarded=False)  # other variants than before: AWS watches no 
     type=click.FloatRange(0, 100),
     help="Of the requests (default: 10 for --add, 100 for --shadow).",
 )
-@click.option("--hours", default=24.0, show_default=True, help="How far back to compare.")
+@click.option(
+    "--hours",
+    type=click.FloatRange(0, metrics.KEPT_HOURS, min_open=True),
+    default=24.0,
+    show_default=True,
+    help="How far back to compare.",
+)
 @MODEL
 @IMAGE
 def variants(

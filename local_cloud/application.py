@@ -15,7 +15,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Request, Response
 
-from local_cloud import callers, calls
+from local_cloud import callers, calls, limits
 from local_cloud.backend import ACCESS_KEY
 from local_cloud.cloud import Cloud
 from local_cloud.errors import AwsError, unknown
@@ -89,6 +89,7 @@ class Application:
             return refusal(AwsError("InternalFailure", text, 500), request)
 
     def _behind(self, call: Call, request: Request, environ: dict[str, Any]) -> Response:
+        limits.check(call)
         if request.method == "POST":
             # What was read to find out what is asked is there to be read again.
             body = request.get_data()

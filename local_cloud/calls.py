@@ -51,7 +51,7 @@ def identify(request: Request, region: str, account: str) -> Call:
         if prefix == "SageMaker":
             call.permissions = _sagemaker(action, asked, region, account)
         else:
-            call.permissions = [(call.name, "*")]
+            call.permissions = _others(call, region, account)
         return call
     if operation := OPERATION.fullmatch(request.path):
         call = Call(service, operation[1], {}, [], key)
@@ -59,6 +59,14 @@ def identify(request: Request, region: str, account: str) -> Call:
         call = Call(service, request.form.get("Action", request.path), dict(request.form), [], key)
     call.permissions = [(call.name, "*")]
     return call
+
+
+def _others(call: Call, region: str, account: str) -> list[tuple[str, str]]:
+    if call.name != "cloudwatch:DescribeAlarms":
+        return [(call.name, "*")]
+    # Without names it is judged on all alarms, whatever else it is narrowed by.
+    beginning = f"arn:aws:cloudwatch:{region}:{account}:alarm:"
+    return [(call.name, beginning + each) for each in call.asked.get("AlarmNames") or ["*"]]
 
 
 def _sagemaker(

@@ -3,13 +3,16 @@ What is looked at before the first call of an update, and the figures that varia
 """
 
 import json
+from fnmatch import fnmatchcase
 
 import pytest
 from deploy import comparison, owned
-from deploy.comparison import Minute
+from deploy.comparison import Span
 from deploy.errors import ExitCode
 
-from deployments import BUCKET
+import aws
+from deployments import APPLICATION, BUCKET
+from granted import allowed, statements
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +29,20 @@ def served(run, account, tmp_path):
     (tmp_path / "model/weights").write_text("4 5 6", encoding="utf-8")
     account.calls = []
     return ["update", "--model", str(tmp_path / "model")]
+
+
+def alarm(account, name):
+    """Make somebody's own alarm."""
+    account.client("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        MetricName="Busy",
+        Namespace="Toys",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
 
 
 def refused(run, account, arguments):
@@ -45,7 +62,7 @@ def refused(run, account, arguments):
         (["--strategy", "rolling", "--bake", 4000], "expected 0 to 3600 seconds"),
         (["--strategy", "linear", "--percent", 10, "--bake", 3600], "take longer than an update"),
         (["--percent", 10], "--percent is for canary, linear and rolling"),
-        (["--alarm", "none"], "there is no alarm none"),
+        (["--alarm", "none"], "there is no metric alarm none"),
         (["--variant", "other"], "--variant is 'other'; expected main"),
     ],
 )
@@ -67,17 +84,8 @@ def test_one_instance_has_no_part(run, account, tmp_path):
 
 def test_a_red_alarm_is_refused(run, account, served):
     """It would roll back at once."""
+    alarm(account, "own")
     cloudwatch = account.client("cloudwatch")
-    cloudwatch.put_metric_alarm(
-        AlarmName="own",
-        MetricName="Busy",
-        Namespace="Toys",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-    )
     cloudwatch.set_alarm_state(AlarmName="own", StateValue="ALARM", StateReason="9 errors")
     assert "own is in ALARM" in refused(run, account, [*served, "--alarm", "own"])
 
@@ -90,12 +98,43 @@ def test_both_fleets_must_fit_into_the_quota(run, account, served):
     assert ended.code == 0, ended.err
 
 
-def test_the_role_must_see_the_alarms(run, account, served, monkeypatch):
-    """SageMaker looks at them by the execution role."""
-    iam = account.client("iam")
-    denied = {"EvaluationResults": [{"EvalDecision": "implicitDeny"}]}
-    monkeypatch.setattr(iam, "simulate_principal_policy", lambda **_: denied, raising=False)
-    assert "cloudwatch:DescribeAlarms: without it" in refused(run, account, served)
+@pytest.fixture
+def judged(account, monkeypatch):
+    """IAM tells what the execution role of the template may; moto does not know the call."""
+    may = allowed(statements(["ExecutionPolicy"], APPLICATION, BUCKET))
+
+    def simulate(PolicySourceArn, ActionNames, ResourceArns=("*",)):
+        (action,) = ActionNames
+        listed = []
+        for on in ResourceArns:
+            fits = any(name == action and fnmatchcase(on, pattern) for name, pattern in may)
+            decision = "allowed" if fits else "implicitDeny"
+            listed.append({"EvalResourceName": on, "EvalDecision": decision})
+        return {"EvaluationResults": listed}
+
+    monkeypatch.setattr(account.client("iam"), "simulate_principal_policy", simulate, raising=False)
+
+
+def test_the_templates_role_sees_the_default_alarms(run, served, judged):
+    """IAM is asked about them, not about all alarms, which it may not see."""
+    ended = run(*served, "--dry-run")
+    assert ended.code == 0, ended.err
+    assert "cannot know" not in ended.err
+
+
+def test_the_role_must_see_the_alarms(run, account, served, judged):
+    """SageMaker looks at them by the execution role: one that it may not see is named."""
+    for name in ("toys-busy", "own"):
+        alarm(account, name)
+    said = refused(run, account, [*served, "--alarm", "toys-busy", "--alarm", "own"])
+    where = f"arn:aws:cloudwatch:{aws.REGION}:{aws.ACCOUNT}"
+    assert f"cloudwatch:DescribeAlarms on {where}:alarm:own: without it" in said
+
+
+def test_aws_takes_ten_alarms(run, account, served):
+    """More are refused before the update has begun."""
+    named = [part for number in range(11) for part in ("--alarm", f"own-{number}")]
+    assert "11 alarms would watch, and AWS takes 10" in refused(run, account, [*served, *named])
 
 
 def test_without_requests_an_update_proves_nothing(run, account, served):
@@ -123,14 +162,14 @@ def test_intervals_hold_for_few_events():
     assert comparison.share(0, 0) == (0, 1)
 
 
-def test_latency_is_as_sure_as_its_minutes_agree():
-    """Equal minutes leave no doubt, different ones do; of two nothing can be said."""
-    mean, around = comparison.latency([Minute(10, 20.0)] * 5)
+def test_latency_is_as_sure_as_its_spans_agree():
+    """Equal spans leave no doubt, different ones do; of two nothing can be said."""
+    mean, around = comparison.latency([Span(10, 20.0)] * 5)
     assert (mean, around) == (20, (20, 20))
-    mean, around = comparison.latency([Minute(10, 10.0), Minute(10, 20.0), Minute(20, 30.0)])
+    mean, around = comparison.latency([Span(10, 10.0), Span(10, 20.0), Span(20, 30.0)])
     assert mean == 22.5
     assert around[0] < 15 < 30 < around[1]
-    assert comparison.latency([Minute(1, 5.0)] * 2) == (5, None)
+    assert comparison.latency([Span(1, 5.0)] * 2) == (5, None)
     assert comparison.latency([]) == (0, None)
 
 

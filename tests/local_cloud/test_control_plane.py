@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime, timedelta
 
 import botocore.session
 import pytest
@@ -292,6 +293,37 @@ def test_the_journal_has_what_permissions_are_judged_by(records):
     assert put["permissions"][0][1].startswith(f"arn:aws:s3:::{BUCKET}/")
     refused(records.client().describe_model, ModelName="none")
     assert records.admin("GET", "journal")[-1]["error"] == "ValidationException"
+
+
+def test_alarms_without_names_are_judged_as_all(records):
+    """By names each is a resource; by the action that they set off, all alarms are."""
+    cloudwatch = records.client("cloudwatch")
+    cloudwatch.describe_alarms(AlarmNames=["toys-a", "toys-b"])
+    cloudwatch.describe_alarms(ActionPrefix="arn:aws:autoscaling")
+    named, all_of_them = (each["permissions"] for each in records.admin("GET", "journal")[-2:])
+    assert [on.rpartition(":")[2] for _, on in named] == ["toys-a", "toys-b"]
+    ((action, on),) = all_of_them
+    assert (action, on.split(":", 5)[5]) == ("cloudwatch:DescribeAlarms", "alarm:*")
+
+
+@pytest.mark.parametrize(
+    ("days", "period", "said"),
+    [
+        (1, 60, None),
+        (1.01, 60, "1,455 datapoints, which exceeds the limit of 1,440"),
+        (14, 300, "4,032 datapoints"),
+        (20, 60, "must be a multiple of 300"),
+        (100, 300, "must be a multiple of 3600"),
+        (60, 3600, None),
+    ],
+)
+def test_metrics_are_asked_for_by_cloudwatchs_limits(records, days, period, said):
+    """1,440 values at a time, and of long ago only for long periods."""
+    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    asked = {"Namespace": "Toys", "MetricName": "Busy", "Statistics": ["Sum"], "Period": period}
+    asked |= {"StartTime": end - timedelta(days=days), "EndTime": end}
+    call = records.client("cloudwatch").get_metric_statistics
+    assert call(**asked)["Datapoints"] == [] if said is None else said in refused(call, **asked)[1]
 
 
 def test_faults_meet_the_call_that_they_wait_for(records):

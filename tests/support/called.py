@@ -179,6 +179,17 @@ def resources(action: str) -> list[tuple[str, str]]:
     ]
 
 
+def condition_keys(action: str) -> set[str]:
+    """
+    Return the keys that a condition on an action may ask for.
+    """
+    kinds = get_service_prefix_data(action.partition(":")[0])["resources"]
+    found = privilege(action)
+    assert found, action
+    keys = {key for each in found["resource_types"].values() for key in each["condition_keys"]}
+    return keys.union(*(kinds[kind]["condition_keys"] for kind in found["resource_types"] if kind))
+
+
 def dependent(action: str) -> set[str]:
     """
     Return the actions that another needs too.

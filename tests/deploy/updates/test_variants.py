@@ -35,6 +35,10 @@ def test_two_models_share_the_requests(run, cloud, model):
     assert found["variants"][1]["share"] == "50.0 %"
     assert found["variants"][0]["errors"].startswith("0.00 to ")
     assert "fewer errors: too few requests to tell main and challenger apart" in found["so"]
+    for hours in (25, 24 * 14, 24 * 400):
+        ended = run("variants", "pair", "--hours", hours, "--json", poll=False)
+        assert ended.code == 0, ended.err
+        assert all(each["requests"] for each in ended.json()["variants"])
     ended = run("variants", "pair", "--promote", "challenger")
     assert ended.code == 0, ended.err
     assert shares(cloud, "pair") == {"new": 20}
