@@ -19,6 +19,7 @@ import numpy as np
 from sagemaker_runtime.algorithm import Columns
 from sagemaker_runtime.formats.columns import join
 from taxi_fare import geography, tariff
+from taxi_fare.recording import AXES, ENDS, mistyped, recorded, some
 from taxi_fare.schema import FARE, INPUT, KEY
 
 BLOCK = 100_000  # rows drawn at once, each block from its own seed
@@ -38,38 +39,18 @@ OFF_GRID = 0.04  # beside the meter's steps: a mistyped digit, a surcharge
 NEGOTIATED = 0.0012  # far above what the trip explains
 UNDERSTATED = 0.0008  # far below
 WITH_STOP = 0.015  # goes somewhere else first
-SAME_PLACE = 0.0106  # drop-off recorded where the trip began
-CALLED_OFF = 0.2  # of those: nobody went anywhere, and the flag fall is paid
-TORN_DIGITS = 0.024  # coordinates that went through arithmetic: 40.725516999999996
 
 MILES_OF_STOP = 2.5  # mean
 
 # The way to LaGuardia is this much of the tariff's mean, which a few long detours push up.
 LAGUARDIA_MILES = 0.88
 
-# Shares of rows that are wrong.
-NEGATIVE_FARE = 0.00007
-ZERO_FARE = 0.00006
-LOW_FARE = 0.00002  # below the flag fall
-HIGH_FARE = 0.0002  # 100 dollars and more, besides those of real trips
-BEYOND_HIGH_FARE = 30.0  # dollars, mean
-NO_COORDINATES = 0.01786  # all four zero
-NO_DROPOFF = 0.00169
-SWAPPED = 0.00043
-OUTSIDE = 0.0008
-
-# Degrees: where a recorder without a signal believes to be.
-RECORDER_DEFAULT = {"longitude": -73.137393, "latitude": 41.366138}
-
-PRECISION_FELL = np.datetime64("2015-01-01", "s")  # coordinates are single precision since
 NEWARK_SPREAD_KM = 0.5
 
 # People ride to near places more often than to far ones of the same hot spot: in the city, a trip
 # is this much as long as between independently drawn places. Tells in km what is in the city.
 NEARER = 0.88
 CITY_TRIP_KM = 8.0
-
-ENDS, AXES = ("pickup", "dropoff"), ("longitude", "latitude")
 
 _FITTED: dict[str, Any] = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
 
@@ -109,18 +90,13 @@ def _trips(rows: int, random: np.random.Generator) -> Columns:
     pickup = _pickup_times(rows, random)
     places = _places(rows, random)
     fare = _fares(pickup, places, random)
-    places = _recorded(pickup, places, fare, random)
+    places = recorded(pickup, places, fare, random)
     return {
-        FARE.name: _mistyped(fare, random),
+        FARE.name: mistyped(fare, random),
         "pickup_datetime": pickup,
         **places,
         "passenger_count": random.choice(7, size=rows, p=_shares("passengers")).astype(float),
     }
-
-
-def _some(rows: int, share: float, random: np.random.Generator) -> np.ndarray:
-    some: np.ndarray = random.random(rows) < share
-    return some
 
 
 def _pickup_times(rows: int, random: np.random.Generator) -> np.ndarray:
@@ -139,7 +115,7 @@ def _pickup_times(rows: int, random: np.random.Generator) -> np.ndarray:
         random.choice(24, size=rows, p=_shares("hours_weekend")),
     )
     second = random.integers(3600, size=rows)
-    second -= np.where(_some(rows, WHOLE_MINUTES, random), second % 60, 0)
+    second -= np.where(some(rows, WHOLE_MINUTES, random), second % 60, 0)
     times: np.ndarray = days[day].astype("datetime64[s]") + (hour * 3600 + second)
     return times
 
@@ -165,7 +141,7 @@ def _places(rows: int, random: np.random.Generator) -> Columns:
     for axis in AXES:
         begun = places[f"pickup_{axis}"]
         places[f"dropoff_{axis}"] = begun + nearer * (places[f"dropoff_{axis}"] - begun)
-    newark = _some(rows, TO_NEWARK, random)
+    newark = some(rows, TO_NEWARK, random)
     for axis, centre, km_per_degree in (
         ("longitude", geography.NEWARK.longitude, geography.KM_PER_DEGREE_LONGITUDE),
         ("latitude", geography.NEWARK.latitude, geography.KM_PER_DEGREE_LATITUDE),
@@ -204,7 +180,7 @@ def _fares(pickup: np.ndarray, places: Columns, random: np.random.Generator) -> 
     miles *= np.where(route.laguardia, LAGUARDIA_MILES, 1.0)
     miles *= np.exp(random.normal(0, SPREAD_MILES, rows))
     stop = random.exponential(MILES_OF_STOP, rows)
-    miles += np.where(_some(rows, WITH_STOP, random), stop, 0)
+    miles += np.where(some(rows, WITH_STOP, random), stop, 0)
     hours = pickup.astype("datetime64[h]").astype(int)
     minutes = tariff.expected_minutes(miles, (hours + 3 * 24) % (7 * 24))
     minutes *= np.exp(random.normal(0, SPREAD_SPEED, rows))
@@ -219,16 +195,16 @@ def _fares(pickup: np.ndarray, places: Columns, random: np.random.Generator) -> 
     )
     fare = tariff.FLAG_FALL + unit * np.maximum(np.rint(units), 0)
     fare += np.where(route.to_newark, tariff.at_the_time(tariff.NEWARK_SURCHARGE, seconds), 0)
-    flat = route.jfk & (route.manhattan_ends == 1) & _some(rows, FLAT_FARE, random)
+    flat = route.jfk & (route.manhattan_ends == 1) & some(rows, FLAT_FARE, random)
     fare = np.where(flat, tariff.at_the_time(tariff.JFK_FLAT, seconds), fare)
     toll = tariff.toll(seconds)
     fare += np.where(random.random(rows) < tariff.expected_toll(seconds, route) / toll, toll, 0)
 
-    fare += np.where(_some(rows, OFF_GRID, random), random.integers(1, 10, rows) / 10, 0)
+    fare += np.where(some(rows, OFF_GRID, random), random.integers(1, 10, rows) / 10, 0)
     extra = 25 + random.exponential(15, rows)
-    fare += np.where(_some(rows, NEGOTIATED, random), extra, 0)
+    fare += np.where(some(rows, NEGOTIATED, random), extra, 0)
     # A fare can only be 25 dollars too low where it should be 30: one trip in fifteen.
-    low = (fare > 30) & _some(rows, 15 * UNDERSTATED, random)
+    low = (fare > 30) & some(rows, 15 * UNDERSTATED, random)
     fare = np.where(low, tariff.FLAG_FALL + random.integers(5, size=rows), fare)
     rounded: np.ndarray = np.round(fare, 2)
     return rounded
@@ -245,47 +221,6 @@ def _route(start: geography.Points, end: geography.Points) -> tariff.Route:
         to_newark=geography.km_to(geography.NEWARK, end) <= geography.NEWARK.radius_km,
         manhattan_ends=geography.in_manhattan(start).astype(int) + geography.in_manhattan(end),
     )
-
-
-def _recorded(
-    pickup: np.ndarray, places: Columns, fare: np.ndarray, random: np.random.Generator
-) -> Columns:
-    """
-    Return coordinates as a recorder writes them; ``fare`` is changed where a trip was called off.
-    """
-    rows = len(pickup)
-    same = _some(rows, SAME_PLACE, random)
-    fare[same & _some(rows, CALLED_OFF, random)] = tariff.FLAG_FALL
-    for axis in AXES:
-        places[f"dropoff_{axis}"][same] = places[f"pickup_{axis}"][same]
-    for name, degrees in places.items():
-        degrees = degrees.round(6)
-        torn = np.nextafter(degrees, 0.0)
-        degrees = np.where(_some(rows, TORN_DIGITS, random) & ~same, torn, degrees)
-        single = degrees.astype(np.float32).astype(float)
-        places[name] = np.where(pickup >= PRECISION_FELL, single, degrees)
-
-    swapped = _some(rows, SWAPPED, random)
-    for end in ENDS:
-        longitude, latitude = places[f"{end}_longitude"], places[f"{end}_latitude"]
-        places[f"{end}_longitude"] = np.where(swapped, latitude, longitude)
-        places[f"{end}_latitude"] = np.where(swapped, longitude, latitude)
-    outside = _some(rows, OUTSIDE, random)
-    nowhere, no_dropoff = (_some(rows, share, random) for share in (NO_COORDINATES, NO_DROPOFF))
-    for axis in AXES:
-        places[f"dropoff_{axis}"][outside] = RECORDER_DEFAULT[axis]
-        places[f"dropoff_{axis}"][nowhere | no_dropoff] = 0
-        places[f"pickup_{axis}"][nowhere] = 0
-    return places
-
-
-def _mistyped(fare: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    rows = len(fare)
-    fare = np.where(_some(rows, NEGATIVE_FARE, random), -fare, fare)
-    fare = np.where(_some(rows, ZERO_FARE, random), 0, fare)
-    fare = np.where(_some(rows, LOW_FARE, random), random.integers(1, 250, rows) / 100, fare)
-    high = (100 + random.exponential(BEYOND_HIGH_FARE, rows)).round(2)
-    return np.where(_some(rows, HIGH_FARE, random), high, fare)
 
 
 def _csv(trips: Columns) -> str:
