@@ -205,7 +205,7 @@ def switch_off(session: Session, name: str) -> None:
     kept = scaling.read(session, name)
     if not kept:
         say(f"{name} is not scaled")
-    scaling.deregister(session, kept)
+    scaling.deregister(session, [each["target"] for each in kept])
     if names := [alarm["request"]["AlarmName"] for each in kept for alarm in each["alarms"]]:
         send(session, "cloudwatch", "delete_alarms", {"AlarmNames": names})
 

@@ -6,9 +6,9 @@ for processing jobs, and the package that a better challenger is registered as.
 from dataclasses import dataclass
 from typing import Any
 
-from deploy import checks
+from deploy import checks, models
 from deploy.errors import UsageError
-from deploy.session import Session, client, describe, key, network, role
+from deploy.session import Session, describe, key, network, role
 
 FOLDER = "/opt/ml/processing"
 PROGRAM = ["python3", "-m", "monitoring.retraining"]
@@ -85,22 +85,10 @@ def champion(session: Session, endpoint: str) -> Champion:
             f"{endpoint} has {len(variants)} variants; a challenger replaces the model of an "
             "endpoint that has one"
         )
-    container = container_of(session, variants[0]["ModelName"])
+    container = models.container_of(session, variants[0]["ModelName"])
     if not container.get("ModelDataUrl"):
         raise UsageError(f"the model of {endpoint} has no archive to compare with")
     return Champion(container["ModelDataUrl"], container["Image"])
-
-
-def container_of(session: Session, model: str) -> dict[str, Any]:
-    """
-    Return what says image and archive of a model: its container, or that of its package.
-    """
-    described = describe(session, "model", model) or {}
-    container: dict[str, Any] = described.get("PrimaryContainer", {})
-    if package := container.get("ModelPackageName"):
-        registered = client(session, "sagemaker").describe_model_package(ModelPackageName=package)
-        container = registered["InferenceSpecification"]["Containers"][0]
-    return container
 
 
 def processing(

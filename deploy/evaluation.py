@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from deploy import batches, storage
+from deploy import batches, models, storage
 from deploy.errors import Failed, UsageError
 from deploy.options import IMAGE, MODEL, NAME, command
 from deploy.records import CONTAINER
@@ -88,9 +88,7 @@ def in_service(session: Session, name: str) -> tuple[str, str] | None:
     variant = max(
         config["ProductionVariants"], key=lambda each: weights.get(each["VariantName"], 0.0)
     )
-    served = (describe(session, "model", variant["ModelName"]) or {}).get("PrimaryContainer", {})
-    if package := served.get("ModelPackageName"):
-        return str(package), ""
+    served = models.container_of(session, variant["ModelName"])
     if "ModelDataUrl" not in served:
         raise UsageError(f"{name} serves {variant['ModelName']}, which has no archive to compare")
     return str(served["ModelDataUrl"]), str(served["Image"])

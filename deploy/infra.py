@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from deploy import waiting
 from deploy.errors import Failed, Interrupted, UsageError
-from deploy.options import command
+from deploy.options import command, pairs
 from deploy.session import TAG, Session, bucket, client, finish, say, send
 from deploy.settings import TOP
 
@@ -43,7 +43,7 @@ def infra(session: Session, parts: tuple[str, ...], given: tuple[str, ...], yes:
     ./deploy.sh infra
     ./deploy.sh infra watching --set Email=me@example.com
     """
-    values = dict(_pair(each) for each in given)
+    values = pairs(given, "Email=me@example.com")
     bodies = {part: _body(part) for part in parts or USUAL}
     names = {part: _parameters(session, body) for part, body in bodies.items()}
     known = {name for each in names.values() for name in each}
@@ -56,13 +56,6 @@ def infra(session: Session, parts: tuple[str, ...], given: tuple[str, ...], yes:
         outputs |= _stack(session, part, body, names[part], values, yes)
     lines = {key: outputs[name] for name, key in KEYS.items() if name in outputs}
     finish(session, {"outputs": outputs, "for_deploy_toml": lines})
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise UsageError(f"--set {text}: expected NAME=VALUE, such as --set Email=me@example.com")
-    return name, value
 
 
 def _body(part: str) -> str:

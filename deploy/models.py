@@ -1,5 +1,5 @@
 """
-Models: what ``--model`` names, and the request that makes a SageMaker model of it.
+Models: what ``--model`` names, the request that makes a SageMaker model of it, and what one is of.
 """
 
 import re
@@ -87,3 +87,24 @@ def _job(session: Session, name: str) -> dict[str, Any]:
             f"training job {name} is {job['TrainingJobStatus']}: ./deploy.sh why {name}"
         )
     return job
+
+
+def container_of(session: Session, model: str) -> dict[str, Any]:
+    """
+    Return what says image and archive of a model: its container, or that of its package.
+    """
+    described = describe(session, "model", model) or {}
+    container: dict[str, Any] = described.get("PrimaryContainer", {})
+    if package := container.get("ModelPackageName"):
+        registered = client(session, "sagemaker").describe_model_package(ModelPackageName=package)
+        container = registered["InferenceSpecification"]["Containers"][0]
+    return container
+
+
+def of_configuration(session: Session, name: str) -> set[str]:
+    """
+    Return the models that an endpoint's configuration names, those of shadows too.
+    """
+    found: dict[str, Any] = describe(session, "endpoint_config", name) or {}
+    variants = found.get("ProductionVariants", []) + found.get("ShadowProductionVariants", [])
+    return {each["ModelName"] for each in variants}

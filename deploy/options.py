@@ -12,6 +12,7 @@ import boto3
 import click
 
 from deploy import rehearsal, settings
+from deploy.errors import UsageError
 from deploy.session import Session
 
 NAME = click.option("--name", default="", help="The endpoint's name (default: the application's).")
@@ -44,6 +45,16 @@ CHANGING = (
     ),
     click.option("--poll", default=15.0, show_default=True, help="Seconds between looks, at most."),
 )
+
+
+def pairs(given: tuple[str, ...], example: str) -> dict[str, str]:
+    """
+    Return what was given by --set NAME=VALUE, once for each name; raises UsageError.
+    """
+    for each in given:
+        if "=" not in each:
+            raise UsageError(f"--set {each}: expected NAME=VALUE, such as --set {example}")
+    return dict(each.split("=", 1) for each in given)
 
 
 def command(name: str | None = None, changes: bool = True) -> Callable[..., click.Command]:

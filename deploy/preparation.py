@@ -98,13 +98,13 @@ def _raised(change: Change, spare: int | None) -> dict[str, tuple[int, int]]:
     return raised
 
 
-def instances(change: Change) -> int:
+def _instances(change: Change) -> dict[str, int]:
     """
-    Return how many instances there are when the update begins.
+    Return how many instances each variant has when the update begins.
     """
     listed = change.endpoint.get("ProductionVariants", [])
     counts = {each["VariantName"]: each.get("DesiredInstanceCount", 0) for each in listed}
-    return sum((counts | {name: after for name, (_, after) in change.raised.items()}).values())
+    return counts | {name: after for name, (_, after) in change.raised.items()}
 
 
 def _guard(session: Session, change: Change, of_kind: str, strategy: Strategy) -> None:
@@ -120,7 +120,7 @@ def _guard(session: Session, change: Change, of_kind: str, strategy: Strategy) -
             what = "a serverless endpoint" if same else "an update that adds or removes variants"
             raise UsageError(f"{what} is updated all at once, and no alarm rolls it back")
         return
-    strategies.check(strategy, instances(change), len(variants))
+    strategies.check(strategy, sum(_instances(change).values()), len(variants))
     if not strategy.alarms:
         change.alarms = alarms.default_set(session, name, variants, strategy, of_kind == "async")
     made = [each["AlarmName"] for each in change.alarms]
@@ -147,9 +147,7 @@ def _check_quota(session: Session, change: Change, strategy: Strategy) -> None:
     """
     Raise UsageError unless old and new fleet may stand side by side.
     """
-    listed = change.endpoint.get("ProductionVariants", [])
-    counts = {each["VariantName"]: each.get("DesiredInstanceCount", 0) for each in listed}
-    counts |= {name: after for name, (_, after) in change.raised.items()}
+    counts = _instances(change)
     needed: dict[str, int] = {}
     for configuration in (change.old, change.request):
         for each in configuration["ProductionVariants"]:

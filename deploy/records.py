@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from deploy import challengers, storage
+from deploy import models, storage
 from deploy.errors import UsageError
 from deploy.session import Session, client, describe
 
@@ -132,7 +132,7 @@ def archive(session: Session, name: str) -> str:
     Return where the model of an endpoint is.
     """
     variants = _configuration(session, name)["ProductionVariants"]
-    container = challengers.container_of(session, variants[0]["ModelName"])
+    container = models.container_of(session, variants[0]["ModelName"])
     if not container.get("ModelDataUrl"):
         raise UsageError(f"the endpoint {name} does not say where its model is; name it: --model")
     return str(container["ModelDataUrl"])

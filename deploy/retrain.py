@@ -13,7 +13,7 @@ import click
 from deploy import challengers, checks, images, pipeline, records, storage, training, waiting
 from deploy.challengers import Challenge
 from deploy.errors import Kept, UsageError
-from deploy.options import IMAGE, NAME, command
+from deploy.options import IMAGE, NAME, command, pairs
 from deploy.session import Session, client, create, ensure, finish, home, named, say, send
 
 PLACEHOLDER = "(known when the challenger is better)"
@@ -97,7 +97,7 @@ def _challenge(
     settings = session.settings.training
     images.check(found, settings.instance_type, trains=True)
     checks.check_quota(session, settings.instance_type, 1, "processing job")
-    hyperparameters = settings.hyperparameters | dict(training.pair(each) for each in given)
+    hyperparameters = settings.hyperparameters | pairs(given, "rounds=200")
     return Challenge(
         image=found.uri,
         champion=champion.archive,

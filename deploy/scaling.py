@@ -63,12 +63,12 @@ def _pages(service: Any, method: str, member: str, place: dict[str, str]) -> lis
     return [each for page in pages for each in page[member]]
 
 
-def deregister(session: Session, kept: list[dict[str, Any]]) -> None:
+def deregister(session: Session, targets: list[dict[str, Any]]) -> None:
     """
     Take targets away, with all that hangs on them.
     """
-    for each in kept:
-        place = {name: each["target"][name] for name in PLACE}
+    for each in targets:
+        place = {name: each[name] for name in PLACE}
         send(session, "application-autoscaling", "deregister_scalable_target", place)
 
 

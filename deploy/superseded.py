@@ -3,12 +3,10 @@ What an update leaves behind. The configuration that served before is kept, so t
 to it; the next update deletes it.
 """
 
-from typing import Any
-
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy import owned
-from deploy.session import Session, describe, say, send
+from deploy import models, owned
+from deploy.session import Session, say, send
 
 
 def delete(session: Session, endpoint: str, configuration: str) -> None:
@@ -24,20 +22,14 @@ def delete(session: Session, endpoint: str, configuration: str) -> None:
             for e in things
         ):
             return
-        gone = _models(session, configuration)
+        gone = models.of_configuration(session, configuration)
         send(session, "sagemaker", "delete_endpoint_config", {"EndpointConfigName": configuration})
         for each in things:
             if each.kind == "endpoint_config" and each.name != configuration:
-                gone -= _models(session, each.name)
+                gone -= models.of_configuration(session, each.name)
         for each in things:
             if each.kind == "model" and each.name in gone:
                 send(session, "sagemaker", "delete_model", {"ModelName": each.name})
         say(f"deleted {configuration}, which served before the last update")
     except (BotoCoreError, ClientError) as error:
         say(f"{configuration} stays until ./deploy.sh teardown: {error}")
-
-
-def _models(session: Session, configuration: str) -> set[str]:
-    found: dict[str, Any] = describe(session, "endpoint_config", configuration) or {}
-    variants = found.get("ProductionVariants", []) + found.get("ShadowProductionVariants", [])
-    return {each["ModelName"] for each in variants}

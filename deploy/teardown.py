@@ -4,7 +4,7 @@ Taking away what carries the application's tag.
 
 import click
 
-from deploy import operations, owned, waiting
+from deploy import models, operations, owned, scaling, waiting
 from deploy.errors import Interrupted, UsageError
 from deploy.options import command
 from deploy.session import Session, describe, finish, home, say, send
@@ -64,11 +64,8 @@ def _of_endpoint(session: Session, things: list[owned.Owned], name: str) -> list
     configurations = [each for each in things if each.kind == "endpoint_config"]
     used: dict[str, set[str]] = {}
     for each in configurations:
-        found = describe(session, "endpoint_config", each.name) or {}
-        for variant in found.get("ProductionVariants", []) + found.get(
-            "ShadowProductionVariants", []
-        ):
-            used.setdefault(variant["ModelName"], set()).add(each.endpoint)
+        for model in models.of_configuration(session, each.name):
+            used.setdefault(model, set()).add(each.endpoint)
     chosen = [
         each
         for each in things
@@ -100,12 +97,7 @@ def _check_use(session: Session, things: list[owned.Owned]) -> None:
 
 
 def _delete_endpoint(session: Session, name: str) -> None:
-    for target in owned.scaled(session, name):
-        request = {
-            field: target[field]
-            for field in ("ServiceNamespace", "ResourceId", "ScalableDimension")
-        }
-        send(session, "application-autoscaling", "deregister_scalable_target", request)
+    scaling.deregister(session, owned.scaled(session, name))
     if not session.dry_run:
         # While it is being made or changed it cannot be deleted.
         _wait(session, name, gone=False)

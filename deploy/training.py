@@ -10,7 +10,7 @@ import click
 
 from deploy import checks, images, storage, waiting
 from deploy.errors import UsageError
-from deploy.options import IMAGE, command
+from deploy.options import IMAGE, command, pairs
 from deploy.session import (
     STATUS,
     Session,
@@ -52,7 +52,7 @@ def train(session: Session, data: tuple[str, ...], given: tuple[str, ...], image
     images.check(found, settings.instance_type, trains=True)
     checks.check_quota(session, settings.instance_type, settings.instance_count, "training job")
     channels = channels_of(session, data)
-    hyperparameters = settings.hyperparameters | dict(pair(each) for each in given)
+    hyperparameters = settings.hyperparameters | pairs(given, "rounds=200")
     wanted = request(session, found.uri, channels, hyperparameters)
     uploaded = f"{home(session)}/data/"  # there the address says the content
     places = [each for _, each in sorted(channels.items()) if not each.startswith(uploaded)]
@@ -73,16 +73,6 @@ def train(session: Session, data: tuple[str, ...], given: tuple[str, ...], image
         for metric in job.get("FinalMetricDataList", []):
             result[metric["MetricName"]] = metric["Value"]
     finish(session, result)
-
-
-def pair(text: str) -> tuple[str, str]:
-    """
-    Return name and value of a hyperparameter that was given as NAME=VALUE.
-    """
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise UsageError(f"--set {text}: expected NAME=VALUE, such as --set rounds=200")
-    return name, value
 
 
 def channels_of(session: Session, data: tuple[str, ...]) -> dict[str, str]:

@@ -129,7 +129,7 @@ class Transition:
         self._step(
             1,
             "take the scaling away",
-            lambda: scaling.deregister(session, away),
+            lambda: scaling.deregister(session, [each["target"] for each in away]),
             "" if away else keeps,
         )
         self._step(

@@ -10,7 +10,7 @@ from deploy import checks, endpoints, images, models, operations
 from deploy.errors import UsageError
 from deploy.options import IMAGE, MODEL, command
 from deploy.preparation import kind, prepare, serving
-from deploy.session import Session, describe, finish, named, say
+from deploy.session import Session, finish, named, say
 from deploy.strategies import KINDS, Strategy
 from deploy.transition import Transition, settle
 
@@ -161,10 +161,9 @@ def _archive(session: Session, variant: dict[str, Any]) -> str:
     """
     Return the address of the archive that a variant serves now, for another image.
     """
-    model = describe(session, "model", variant["ModelName"]) or {}
-    address = model.get("PrimaryContainer", {}).get("ModelDataUrl")
+    address = models.container_of(session, variant["ModelName"]).get("ModelDataUrl")
     if not address:
-        raise UsageError(f"{variant['ModelName']} has no archive of its own; name one: --model")
+        raise UsageError(f"{variant['ModelName']} has no archive; name one: --model")
     return str(address)
 
 

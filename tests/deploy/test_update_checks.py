@@ -155,6 +155,27 @@ def test_an_interrupted_operation_comes_first(run, account, served):
     assert "finish it first: ./deploy.sh update toys --resume" in ended.err
 
 
+def test_another_image_keeps_the_archive_of_a_registered_model(run, account, served):
+    """A model of a package does not name its archive itself: the package does."""
+    (key,) = (each for each in account.objects() if each.endswith("model.tar.gz"))
+    archive = f"s3://{BUCKET}/{key}"
+    sagemaker = account.client("sagemaker")
+    sagemaker.create_model_package_group(ModelPackageGroupName="toys")
+    registered = sagemaker.create_model_package(
+        ModelPackageGroupName="toys",
+        InferenceSpecification={
+            "Containers": [{"Image": "toys:v1", "ModelDataUrl": archive}],
+            "SupportedContentTypes": ["text/csv"],
+            "SupportedResponseMIMETypes": ["text/csv"],
+        },
+    )["ModelPackageArn"]
+    container = {"ModelPackageName": registered}
+    account.answers["DescribeModel"] = [{"PrimaryContainer": container}]
+    ended = run("update", "--image", "toys:v1", "--dry-run")
+    assert ended.code == 0, ended.err
+    assert f'"ModelDataUrl": "{archive}"' in ended.out
+
+
 def test_intervals_hold_for_few_events():
     """Wilson's figures for 0 of 10 and 5 of 50, and one without any request."""
     assert comparison.share(0, 10) == pytest.approx((0, 0.2775), abs=1e-4)
