@@ -161,13 +161,17 @@ def compared(labels: list[str], champion: list[str], challenger: list[str]) -> d
     # Here, so that --help need not wait for it.
     if str(CONTAINER) not in sys.path:
         sys.path.append(str(CONTAINER))
-    import numpy as np
     from monitoring.compare import compare
 
-    columns = []
-    for texts in (labels, champion, challenger):
-        try:
-            columns.append(np.array([float(each) for each in texts]))
-        except ValueError:
-            columns.append(np.array(texts, object))
-    return compare(*columns).as_dict()
+    from sagemaker_runtime.baseline import outcomes
+    from sagemaker_runtime.formats import values
+    from sagemaker_runtime.formats.schema import Column, Kind
+
+    def fits(kind: Kind) -> bool:
+        return all(values.is_value(Column("", kind, ""), each) for each in labels)
+
+    kinds: tuple[Kind, ...] = ("number", "boolean")
+    label = Column("label", next(filter(fits, kinds), "text"), "")
+    return compare(
+        *(outcomes.read(label, texts) for texts in (labels, champion, challenger))
+    ).as_dict()

@@ -32,7 +32,8 @@ class Accuracy:
     Errors, label less prediction, beside the baseline's. ``shift`` is how much further the mean is
     from the baseline's, ``growth`` how much larger the absolute error is, each with the half width
     of its 95 % interval; ``z_mean`` and ``z_mae`` say how many standard errors they lie beyond what
-    they may.
+    they may. Of a share of wrong predictions only the growth is judged: fewer are no alarm, and
+    none is too high or too low.
     """
 
     moments: Moments
@@ -67,10 +68,10 @@ def judge(baseline: Moments, errors: np.ndarray, correlation: float = 0.0) -> Ac
     Compare errors with the baseline's.
     """
     found = Moments.of(errors, baseline.low, baseline.high, correlation)
-    return _judged(baseline, found, baseline.mae)
+    return _judged(baseline, found, baseline)
 
 
-def _judged(baseline: Moments, found: Moments, mae: float) -> Accuracy:
+def _judged(baseline: Moments, found: Moments, whole: Moments) -> Accuracy:
     shift, growth = found.mean - baseline.mean, found.mae - baseline.mae
     mean_error = _standard_error(baseline.deviation, baseline.rows, found.deviation, found.rows)
     mae_error = _standard_error(
@@ -82,8 +83,8 @@ def _judged(baseline: Moments, found: Moments, mae: float) -> Accuracy:
         1.96 * mean_error,
         growth,
         1.96 * mae_error,
-        (abs(shift) - MEAN_MARGIN * mae) / mean_error,
-        (growth - MAE_MARGIN * mae) / mae_error,
+        0.0 if whole.is_share else (abs(shift) - MEAN_MARGIN * whole.mae) / mean_error,
+        (growth - MAE_MARGIN * whole.mae) / mae_error,
     )
 
 
@@ -99,7 +100,7 @@ def by_segment(
     """
     return {
         group: {
-            name: _judged(baseline[group][name], found, whole.mae)
+            name: _judged(baseline[group][name], found, whole)
             for name, rows in members.items()
             if name in baseline[group]
             and (found := Moments.of(errors[rows], whole.low, whole.high)).rows >= fewest

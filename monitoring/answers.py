@@ -1,13 +1,11 @@
 """
-Predictions out of captured answers: one value per row, whatever the format.
+Predictions out of captured answers: one value per row, whatever the format, as it was written.
 """
 
 import csv
-from collections.abc import Sequence
 from io import StringIO
 from typing import Any
 
-import numpy as np
 import orjson
 
 from monitoring.events import Side
@@ -31,32 +29,13 @@ def read(answered: Side) -> list[Any]:
     return [_first(orjson.loads(line)) for line in answered.body.splitlines() if line.strip()]
 
 
-def as_array(values: Sequence[Any]) -> np.ndarray:
-    """
-    Return predictions as numbers, NaN where there is none, or as texts.
-    """
-    try:
-        return np.array([np.nan if value is None else value for value in values], np.float64)
-    except (ValueError, TypeError):
-        texts = np.empty(len(values), object)
-        texts[:] = ["" if value is None else str(value) for value in values]
-        return texts
-
-
 def _of_csv(text: str) -> list[Any]:
     if '"' not in text:
         fields = [line.partition(",")[0] for line in text.splitlines()]
     else:
         fields = [row[0] if row else "" for row in csv.reader(StringIO(text, newline=""))]
-    return [_value(field) for field in fields]
-
-
-def _value(field: str) -> Any:
-    try:
-        return float(field)
-    except ValueError:
-        # The server writes the error of a bad record into the place of its prediction.
-        return None if not field.strip() or field.startswith('{"error"') else field
+    # The server writes the error of a bad record into the place of its prediction.
+    return [None if not each.strip() or each.startswith('{"error"') else each for each in fields]
 
 
 def _first(value: Any) -> Any:

@@ -12,8 +12,9 @@ import numpy as np
 from monitoring import answers, events
 from monitoring.events import Event
 from monitoring.questions import Questions
+from sagemaker_runtime.baseline import outcomes
 from sagemaker_runtime.formats import values
-from sagemaker_runtime.formats.schema import Columns
+from sagemaker_runtime.formats.schema import Column, Columns
 from sagemaker_runtime.formats.table import Table
 
 # Events whose texts are held at a time, and the bytes of these texts.
@@ -113,11 +114,6 @@ def _portions(found: Iterable[Event]) -> Iterator[list[Event]]:
 
 
 def _added(first: Captured, second: Captured) -> Captured:
-    if first.predicted.dtype != second.predicted.dtype:
-        first, second = (
-            replace(each, predicted=answers.as_array([*each.predicted.tolist(), "text"])[:-1])
-            for each in (first, second)
-        )
     both: dict[str, Any] = {
         name: np.concatenate([getattr(first, name), getattr(second, name)])
         for name in ("ids", "numbers", "times", "asked", "predicted")
@@ -153,6 +149,7 @@ class _Reader:
 
     def __init__(self, table: Table, counts: Counter[str]) -> None:
         self.questions = Questions(table, counts)
+        self._label = table.label or Column("prediction", "text", "")
         self._counts = counts
 
     def nothing(self, rows: int = 0) -> Captured:
@@ -161,7 +158,7 @@ class _Reader:
         none = np.zeros(rows, bool)
         times = np.empty(rows, "datetime64[s]")
         return Captured(
-            empty, np.zeros(rows, np.int64), times, columns, none, np.empty(rows), self._counts
+            empty, np.zeros(rows, np.int64), times, columns, none, self._read([]), self._counts
         )
 
     def read(self, some: Sequence[Event]) -> Captured:
@@ -185,7 +182,7 @@ class _Reader:
         made.asked[:] = np.repeat(asked > 0, numbers)
         for name, column in columns.items():
             made.columns[name][made.asked] = column
-        made.predicted = answers.as_array(
+        made.predicted = self._read(
             [
                 each
                 for answered, number in zip(predicted, numbers, strict=True)
@@ -193,6 +190,16 @@ class _Reader:
             ]
         )
         return made
+
+    def _read(self, predicted: Sequence[Any]) -> np.ndarray:
+        """
+        Read predictions by the rule of the label; those that break it are counted.
+        """
+        found = outcomes.read(self._label, predicted)
+        told = sum(each is not None for each in predicted)
+        if unreadable := told - int(outcomes.present(found).sum()):
+            self._counts["unreadable predictions"] += unreadable
+        return found
 
     def _predictions(self, event: Event) -> list[Any]:
         if event.answered is None:

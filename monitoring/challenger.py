@@ -15,6 +15,7 @@ import numpy as np
 
 from monitoring import rows
 from sagemaker_runtime.algorithm import Algorithm
+from sagemaker_runtime.baseline import outcomes
 from sagemaker_runtime.errors import DataError, ModelError
 from sagemaker_runtime.formats import predictions
 from sagemaker_runtime.formats.columns import count
@@ -66,18 +67,16 @@ def train(
 
 def predict(algorithm: Algorithm, model_dir: Path, asked: Columns) -> np.ndarray:
     """
-    Return a model's predictions, of several outputs the first.
+    Return a model's predictions as values of the label, of several outputs the first.
     """
     model = algorithm.load(model_dir)
-    table, _ = rows.require_table(algorithm.input)
+    table, label = rows.require_table(algorithm.input)
     found = []
     for start in range(0, count(asked), AT_ONCE):
         features = {c.name: asked[c.name][start : start + AT_ONCE] for c in table.features}
         given = for_predict(table, features)
         block = predictions.checked(algorithm.predict(model, given), count(features), ())
-        column = next(iter(block.values())) if isinstance(block, dict) else block
-        values = np.asarray(column, object if isinstance(column, list) else None)
-        found.append(values if values.ndim == 1 else values[:, 0])
+        found.append(outcomes.read(label, predictions.first(block)))
     return np.concatenate(found)
 
 

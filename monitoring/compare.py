@@ -10,9 +10,11 @@ from typing import Any, Literal
 import numpy as np
 
 from monitoring import rows
+from sagemaker_runtime.baseline import outcomes
+from sagemaker_runtime.baseline.moments import errors_of
 from sagemaker_runtime.errors import DataError
 from sagemaker_runtime.formats.columns import count
-from sagemaker_runtime.formats.schema import Columns
+from sagemaker_runtime.formats.schema import Column, Columns
 
 CONFIDENCE = 0.95
 BLOCKS = 5
@@ -77,7 +79,8 @@ class Comparison:
 
 def compare(labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray) -> Comparison:
     """
-    Compare two models' predictions for the same rows by a paired bootstrap of the absolute error.
+    Compare two models' predictions for the same rows, values as ``outcomes.read`` returns them, by
+    a paired bootstrap of the absolute error.
 
     Raises DataError for rows that one of them has no prediction for.
     """
@@ -108,7 +111,7 @@ def compare(labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray) ->
 
 def cross_fitted(
     new: Columns,
-    label: str,
+    label: Column,
     champion: Callable[[Columns], np.ndarray],
     fit: Callable[[Columns], Callable[[Columns], np.ndarray]],
 ) -> Comparison:
@@ -123,22 +126,19 @@ def cross_fitted(
         print(f"challenger {number} of {BLOCKS}", flush=True)
         challenger = fit(rows.without(new, block))
         found.append(challenger({name: values[block] for name, values in new.items()}))
-    return compare(new[label], champion(new), np.concatenate(found))
+    return compare(outcomes.read(label, new[label.name]), champion(new), np.concatenate(found))
 
 
 def _errors(labels: np.ndarray, predicted: np.ndarray, name: str) -> np.ndarray:
     """
-    Return each row's error: a difference of numbers, of texts 1 where they differ.
+    Return each row's error: prediction less label, of texts 1 where they differ.
     """
-    if labels.dtype.kind == "O" or predicted.dtype.kind == "O":
-        return (labels.astype(str) != predicted.astype(str)).astype(float)
-    errors: np.ndarray = predicted.astype(float) - labels.astype(float)
-    if missing := int(np.isnan(errors).sum()):
+    if missing := int((~outcomes.present(predicted)).sum()):
         raise DataError(
-            f"the {name} has no prediction for {missing} of {len(errors)} rows; expected a number "
-            "for each. Leave these rows out, or let predict answer them."
+            f"the {name} has no prediction for {missing} of {len(labels)} rows; expected a value "
+            "of the label for each. Leave these rows out, or let predict answer them."
         )
-    return errors
+    return predicted - labels if labels.dtype.kind == "f" else errors_of(labels, predicted)
 
 
 def _belong(labels: np.ndarray, predicted: np.ndarray) -> bool:

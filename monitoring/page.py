@@ -10,7 +10,9 @@ from string import Template
 import numpy as np
 
 from monitoring import pictures, verdict
+from monitoring.accuracy import Accuracy
 from monitoring.report import Report
+from sagemaker_runtime.baseline.moments import Moments
 
 MOST_PICTURES = 6  # of columns that have drifted
 
@@ -47,7 +49,34 @@ def _window(report: Report) -> str:
 def _errors(report: Report) -> str:
     judged, before = report.accuracy, report.baseline.errors
     if judged is None or before is None:
-        return "<p>No labels have come for these rows.</p>"
+        return "<p>No row has both a label and a prediction.</p>"
+    now = judged.moments
+    if before.is_share:
+        rows = (
+            ("labelled rows", f"{before.rows:,}", f"{now.rows:,}", ""),
+            (
+                "wrong predictions",
+                f"{before.mae:.1%}",
+                f"{now.mae:.1%}",
+                f"{judged.growth:+.1%} ± {judged.growth_ends:.1%}",
+            ),
+        )
+        table, note = _table(("", "training", "this window", "change, 95 %"), rows), ""
+    else:
+        table, note = _differences(report, judged, before)
+    chart = pictures.rolling(report.looks, before) if len(report.looks) > 1 else ""
+    by_segment = [
+        (f"{group}: {name}", each)
+        for group, members in report.segments.items()
+        for name, each in members.items()
+    ]
+    return table + note + chart + (pictures.segments(by_segment, judged) if by_segment else "")
+
+
+def _differences(report: Report, judged: Accuracy, before: Moments) -> tuple[str, str]:
+    """
+    Return the table of errors of numbers, and a note on it.
+    """
     now = judged.moments
     table = _table(
         ("", "training", "this window", "change, 95 %"),
@@ -77,13 +106,7 @@ def _errors(report: Report) -> str:
         f"<p>Errors are clipped to {before.low:.4g} to {before.high:.4g}; the plain mean is "
         f"{report.mean:+.3f}.</p>"
     )
-    chart = pictures.rolling(report.looks, before) if len(report.looks) > 1 else ""
-    by_segment = [
-        (f"{group}: {name}", each)
-        for group, members in report.segments.items()
-        for name, each in members.items()
-    ]
-    return table + note + chart + (pictures.segments(by_segment, judged) if by_segment else "")
+    return table, note
 
 
 def _drift(report: Report) -> str:

@@ -91,13 +91,17 @@ def rolling(looks: Sequence[Look], baseline: Moments) -> str:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 260 / 72))
         axes = figure.subplots()
-        axes.axhspan(
-            baseline.mean - margin, baseline.mean + margin, color=BEFORE, alpha=0.45, linewidth=0
-        )
-        means = [look.accuracy.moments.mean for look in looks]
-        axes.plot(rows, means, color=NOW, label="label less prediction, mean")
         maes = [look.accuracy.moments.mae for look in looks]
-        axes.plot(rows, maes, "--", color=SOFT, label="absolute error, mean")
+        if baseline.is_share:
+            axes.plot(rows, maes, color=NOW, label="share of wrong predictions")
+        else:
+            axes.axhspan(
+                baseline.mean - margin, baseline.mean + margin, color=BEFORE, alpha=0.45,
+                linewidth=0,
+            )  # fmt: skip
+            means = [look.accuracy.moments.mean for look in looks]
+            axes.plot(rows, means, color=NOW, label="label less prediction, mean")
+            axes.plot(rows, maes, "--", color=SOFT, label="absolute error, mean")
         axes.axhline(baseline.mae, color=BEFORE, linewidth=1, linestyle="--")
         if first := next((look for look in looks if look.alarms), None):
             axes.axvline(first.rows, color=ALARM, linewidth=1.2)
@@ -108,7 +112,8 @@ def rolling(looks: Sequence[Look], baseline: Moments) -> str:
                 color=ALARM,
                 ha="center",
             )
-        axes.set(xlabel="labelled rows", ylabel="in units of the label")
+        unit = "share" if baseline.is_share else "in units of the label"
+        axes.set(xlabel="labelled rows", ylabel=unit)
         axes.grid(axis="y")
         axes.margins(x=0.01)
         figure.legend(loc="outside upper left", ncols=2)

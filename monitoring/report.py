@@ -13,7 +13,7 @@ from monitoring.captured import Captured
 from monitoring.drift import Drift
 from monitoring.truth import Truth
 from sagemaker_runtime.algorithm import Repairs
-from sagemaker_runtime.baseline import views
+from sagemaker_runtime.baseline import outcomes, views
 from sagemaker_runtime.baseline.content import Baseline
 from sagemaker_runtime.baseline.moments import correlation_of, errors_of
 from sagemaker_runtime.baseline.seen import Segments
@@ -83,7 +83,7 @@ def make(
     found = views.of(baseline.table, asked)
     drifts = drift.compare(baseline.columns, found)
     if baseline.prediction:
-        predicted = {PREDICTION: _present(captured.predicted)}
+        predicted = {PREDICTION: captured.predicted[outcomes.present(captured.predicted)]}
         drifts += drift.compare({PREDICTION: baseline.prediction}, predicted)
     repaired = None
     if repairs and captured.asked.any():
@@ -95,6 +95,7 @@ def make(
     rows, actual = truth.joined(captured, labels, label)
     if not len(rows):
         return whole
+    actual = outcomes.read(label, actual)
     errors = errors_of(actual, rows.predicted)
     by_segment = {}
     if segments and baseline.segments and rows.asked.any():
@@ -130,9 +131,3 @@ def _quality(baseline: Baseline, found: Mapping[str, np.ndarray]) -> list[Qualit
             Quality(name, float(bins.count(values)[-1] / len(values)), float(before), outside)
         )
     return made
-
-
-def _present(predicted: np.ndarray) -> np.ndarray:
-    if predicted.dtype.kind == "f":
-        return predicted[np.isfinite(predicted)]
-    return predicted[predicted != ""]

@@ -22,6 +22,7 @@ import numpy as np
 from monitoring import card, challenger, rows
 from monitoring.compare import BLOCKS, Comparison, compare, cross_fitted
 from sagemaker_runtime.algorithm import find_algorithm
+from sagemaker_runtime.baseline import outcomes
 from sagemaker_runtime.errors import JobError
 from sagemaker_runtime.formats.columns import count
 from sagemaker_runtime.formats.schema import Columns
@@ -80,9 +81,7 @@ def crossfit(
             return partial(challenger.predict, algorithm, train(some))
 
         model = challenger.unpack(champion, Path(scratch) / "champion")
-        comparison = cross_fitted(
-            found, label.name, partial(challenger.predict, algorithm, model), fit
-        )
+        comparison = cross_fitted(found, label, partial(challenger.predict, algorithm, model), fit)
         if comparison.verdict == "better":
             print(f"the better challenger is trained on all {count(found)} new rows", flush=True)
             challenger.pack(train(found), output / "model" / ARCHIVE)
@@ -136,7 +135,7 @@ def judge(
         for place in (champion, other):
             model = challenger.unpack(place, Path(scratch) / str(len(predicted)))
             predicted.append(challenger.predict(algorithm, model, found))
-    comparison = compare(found[label.name], *predicted)
+    comparison = compare(outcomes.read(label, found[label.name]), *predicted)
     how = f"the newest {JUDGED:.0%} of the new rows"
     hyperparameters = dict(_pair(each) for each in given)
     text = card.content(comparison, how, label.name, hyperparameters, datasets, _revision())

@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 
 from monitoring.captured import Captured
+from sagemaker_runtime.baseline import outcomes
 from sagemaker_runtime.errors import RequestError
 from sagemaker_runtime.formats import values
 from sagemaker_runtime.formats.schema import Column
@@ -76,8 +77,7 @@ def joined(captured: Captured, truth: Truth, label: Column) -> tuple[Captured, n
     counts["rows without label"] = len(captured) - len(places)
     found = captured.take(np.array(places, np.int64))
     labels = values.convert(label, [truth.labels[names[place]] for place in places])
-    numbers = found.predicted.dtype.kind == "f"
-    has = np.isfinite(found.predicted) if numbers else found.predicted != ""
+    has = outcomes.present(found.predicted)
     return found.take(has), labels[has]
 
 

@@ -56,9 +56,9 @@ def sentence(report: Report) -> str:
         return f"{rows} rows were captured; at least {FEWEST_ROWS} are needed to tell anything."
     if found == Verdict.QUIET and judged:
         return (
-            f"Nothing changed that matters: predictions miss by {judged.moments.mae:.2f} on "
-            f"{judged.moments.rows:,} labelled rows ({_before(report).mae:.2f} in training), and "
-            "requests are distributed as in training."
+            f"Nothing changed that matters: {_missed(report, judged)} on "
+            f"{judged.moments.rows:,} labelled rows ({_size(report, _before(report).mae)} in "
+            "training), and requests are distributed as in training."
         )
     if found == Verdict.QUIET:
         return (
@@ -83,16 +83,31 @@ def sentence(report: Report) -> str:
 def _errors(report: Report, judged: Accuracy) -> str:
     before, rows = _before(report), judged.moments.rows
     if not judged.has_shifted():
-        return (
-            f"Predictions miss by {judged.moments.mae:.2f} instead of {before.mae:.2f} on "
-            f"{rows:,} labelled rows"
-        )
-    way = "low" if judged.shift > 0 else "high"
+        missed = _missed(report, judged)
+        instead = _size(report, before.mae)
+        return f"{missed[0].upper()}{missed[1:]} instead of {instead} on {rows:,} labelled rows"
     mean = report.mean if judged is report.accuracy else judged.moments.mean
+    low, high = ("too low", "too high") if mean * judged.shift > 0 else ("lower now", "higher now")
     return (
-        f"Predictions are too {way}: labels differ from them by {mean:+.2f} on average in {rows:,} "
-        f"rows ({before.mean:+.2f} in training)"
+        f"Predictions are {low if judged.shift > 0 else high}: labels differ from them by "
+        f"{mean:+.2f} on average in {rows:,} rows ({before.mean:+.2f} in training)"
     )
+
+
+def _missed(report: Report, judged: Accuracy) -> str:
+    size = _size(report, judged.moments.mae)
+    return (
+        f"{size} of predictions are wrong"
+        if _before(report).is_share
+        else f"predictions miss by {size}"
+    )
+
+
+def _size(report: Report, error: float) -> str:
+    """
+    Return an error as people say it, that of labels which are not numbers as a share.
+    """
+    return f"{error:.1%}" if _before(report).is_share else f"{error:.2f}"
 
 
 def _where(report: Report, judged: Accuracy) -> str:
@@ -104,10 +119,14 @@ def _where(report: Report, judged: Accuracy) -> str:
         if (each.z_mean if by_mean else each.z_mae) > ONCE
     ]
     named = [
-        f"{name} ({each.shift if by_mean else each.growth:+.1f})"
+        f"{name} ({_more(report, each.shift if by_mean else each.growth)})"
         for _, name, each in sorted(found, key=lambda one: -one[0])[:NAMED]
     ]
     return f", most of all for {_listed(named)}" if named else ""
+
+
+def _more(report: Report, change: float) -> str:
+    return f"{100 * change:+.0f} points" if _before(report).is_share else f"{change:+.1f}"
 
 
 def _inputs(report: Report) -> str:

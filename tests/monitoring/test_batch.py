@@ -8,16 +8,17 @@ from monitoring import batch, captured
 from monitoring.captured import Captured
 
 from captures import TABLE
+from sagemaker_runtime.algorithm import Column, Table
 
 IDS = [f"1f1d57b1-2e6f-488c-8c30-db4e6d75786{n}" for n in range(2)]
 WHEN = "2022-08-30T00:49:15Z"
 
 
-def read(name: str, answered: str, given: str | None = None) -> Captured:
+def read(name: str, answered: str, given: str | None = None, table: Table = TABLE) -> Captured:
     counts: Counter[str] = Counter()
     asked = None if given is None else given.encode()
-    found = batch.events(name, answered.encode(), asked, TABLE, counts)
-    return captured.joined(found, TABLE, counts)
+    found = batch.events(name, answered.encode(), asked, table, counts)
+    return captured.joined(found, table, counts)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,8 @@ def test_ids_in_json_lines() -> None:
 
 def test_a_label_with_commas_is_parted_from_its_row() -> None:
     """It stands in quotes behind the row."""
-    rows = read("a.csv", '84.5,flat,"dear, very"\n120,,cheap\n')
+    table = Table(*TABLE.features, label=Column("price", "text", "cheap"))
+    rows = read("a.csv", '84.5,flat,"dear, very"\n120,,cheap\n', table=table)
     assert rows.predicted.tolist() == ["dear, very", "cheap"]
     assert rows.columns["kind"].tolist() == ["flat", ""]
 

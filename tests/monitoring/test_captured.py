@@ -12,6 +12,7 @@ from monitoring import captured
 from monitoring.captured import Captured
 
 from captures import JSON, LINES, TABLE, event, side
+from sagemaker_runtime.algorithm import Column, Table
 
 
 def read(*lines: bytes, **options: Any) -> Captured:
@@ -101,8 +102,9 @@ def test_unknown_columns_are_named() -> None:
 
 def test_labels_that_are_texts() -> None:
     """Predictions of classes stay texts; of several outputs the first counts."""
-    rows = read(event(side("1,a\n2,b"), side('cheap,0.9\n"dear, very",0.8\n')))
-    assert rows.predicted.tolist() == ["cheap", "dear, very"]
+    table = Table(*TABLE.features, label=Column("price", "text", "cheap"))
+    lines = [event(side("1,a\n2,b\n3,c"), side('cheap,0.9\n"dear, very",0.8\n007,0.5\n'))]
+    assert captured.read(lines, table).predicted.tolist() == ["cheap", "dear, very", "007"]
 
 
 def test_a_record_that_got_an_error_has_no_prediction() -> None:

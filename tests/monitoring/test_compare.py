@@ -9,7 +9,10 @@ import pytest
 from monitoring import card
 from monitoring.compare import FEWEST_ROWS, MOST_DRAWN, compare, cross_fitted
 
+from sagemaker_runtime.algorithm import Column
 from sagemaker_runtime.errors import DataError
+
+LABEL = Column("label", "number", "1")
 
 
 @pytest.fixture
@@ -117,7 +120,7 @@ def test_cross_fitting_never_judges_a_row_by_a_model_that_saw_it(labels):
 
         return predict
 
-    found = cross_fitted(new, "label", lambda asked: asked["label"] + 1, fit)
+    found = cross_fitted(new, LABEL, lambda asked: asked["label"] + 1, fit)
     assert (found.verdict, found.rows, found.gain) == ("better", 400, pytest.approx(1))
 
 

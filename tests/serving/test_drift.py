@@ -153,7 +153,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def found(baseline: Baseline, clock: Clock) -> Callable[..., dict[str, float]]:
     """Counts rows and returns each column's index."""
     registry, bins, seeds = CollectorRegistry(), drift.bins_of(baseline), count()
-    newest = Newest(bins, registry)
+    newest = Newest(bins, baseline.table.label, registry)
 
     def add(number: int, larger: float) -> dict[str, float]:
         columns = rows(number, larger, seed=next(seeds))
@@ -199,6 +199,6 @@ def test_a_slow_stream_is_counted_for_longer(
 def test_a_column_that_predict_has_taken_out_has_no_index(baseline: Baseline, clock: Clock) -> None:
     """What is left is compared all the same."""
     registry, bins = CollectorRegistry(), drift.bins_of(baseline)
-    newest = Newest(bins, registry)
+    newest = Newest(bins, baseline.table.label, registry)
     newest.add([({"kind": rows(200, 0)["kind"]}, None)])
     assert set(told(WithIndex(registry, bins).collect(), INDEX)) == {"kind"}

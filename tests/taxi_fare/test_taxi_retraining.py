@@ -99,7 +99,7 @@ def test_500_trips_after_a_rise_make_a_better_model() -> None:
     Result: the challenger is better, and errs little in the second half of the following year.
     """
     old, new = between("2009-01-01", TRAINED), between(RISE, "2013-01-01", 500)
-    found = cross_fitted(new, FARE.name, champion(TRAINED), lambda some: fit(old, some))
+    found = cross_fitted(new, FARE, champion(TRAINED), lambda some: fit(old, some))
     assert found.verdict == "better", found.sentence()
     later = between("2013-06-01", "2013-12-01")
     errors = later[FARE.name] - fit(old, new)(later)

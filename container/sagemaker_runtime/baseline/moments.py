@@ -3,7 +3,7 @@ Errors of predictions, and what is kept of them: their moments.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ class Moments:
     """
     Of some rows' errors, clipped to ``low`` and ``high``: the mean, the mean absolute one, and how
     much both scatter. ``correlation`` is that of label and prediction, 0 where it is not known.
+    With ``is_share`` an error is 1 for a wrong prediction and 0 for a right one.
     """
 
     rows: int
@@ -28,6 +29,7 @@ class Moments:
     low: float = -np.inf
     high: float = np.inf
     correlation: float = 0.0
+    is_share: bool = False
 
     @classmethod
     def of(
@@ -59,8 +61,10 @@ class Moments:
         """
         errors = errors_of(labels, predicted)
         if labels.dtype.kind not in "fiu":
-            return cls.of(errors, 0.0, 1.0)  # right or wrong: nothing to clip
+            return replace(cls.of(errors), is_share=True)  # right or wrong: nothing to clip
         low, high = np.quantile(errors, [LOW, HIGH]).tolist()
+        if low == high:  # clipped there, errors could never grow
+            low, high = -np.inf, np.inf
         return cls.of(errors, low, high, correlation_of(labels, predicted))
 
     @classmethod
@@ -68,7 +72,8 @@ class Moments:
         """
         Read what ``as_json`` returned.
         """
-        return cls(int(content["rows"]), *(float(content[name]) for name in list(_NAMES)[1:]))
+        rows, *others, is_share = (content[name] for name in _NAMES)
+        return cls(int(rows), *map(float, others), is_share=bool(is_share))
 
     def as_json(self) -> dict[str, Any]:
         """
@@ -82,12 +87,11 @@ _NAMES = Moments.__dataclass_fields__
 
 def errors_of(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """
-    Return label less prediction; of texts and truths 1 where they differ and 0 elsewhere.
+    Return label less prediction; of texts 1 where they differ and 0 elsewhere.
     """
     if labels.dtype.kind in "fiu" and predicted.dtype.kind in "fiu":
         return labels.astype(float) - predicted.astype(float)
-    same = [str(a) == str(b) for a, b in zip(labels.tolist(), predicted.tolist(), strict=True)]
-    return 1.0 - np.array(same, float)
+    return np.asarray(labels != predicted, float)
 
 
 def correlation_of(labels: np.ndarray, predicted: np.ndarray) -> float:

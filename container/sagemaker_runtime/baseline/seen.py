@@ -3,16 +3,18 @@ What a training job sees, noted for its baseline: an even sample of the rows tha
 newest of those by which the model was judged.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from sagemaker_runtime.baseline import views
+from sagemaker_runtime.baseline import outcomes, views
 from sagemaker_runtime.baseline.bins import Bins
 from sagemaker_runtime.baseline.content import FILE, Baseline, Ranges
 from sagemaker_runtime.baseline.moments import Moments, errors_of
+from sagemaker_runtime.formats import predictions
 from sagemaker_runtime.formats.columns import count, join
 from sagemaker_runtime.formats.schema import Columns
 from sagemaker_runtime.formats.table import Table
@@ -27,6 +29,8 @@ SAMPLE_ROWS = 50_000
 NEWEST_ROWS = 2_000
 # In a segment of fewer rows an error is not known.
 FEWEST_ROWS = 20
+
+logger = logging.getLogger(__name__)
 
 # Names groups of rows, such as airports, and in each group some segments with a truth for each row.
 Segments = Callable[[Columns], Mapping[str, Mapping[str, np.ndarray]]]
@@ -60,11 +64,15 @@ class Seen:
         step = slice(None, None, math.ceil(count(columns) / SAMPLE_ROWS) or 1)
         self._used = {n: v[step].copy() for n, v in columns.items() if v.dtype.kind == "f"}
 
-    def judge(self, columns: Columns, predicted: np.ndarray) -> None:
+    def judge(self, columns: Columns, predicted: object) -> None:
         """
-        Note what the model predicted for rows that it was not trained on, label included.
+        Note what the model predicted for rows that it was not trained on, label included; of
+        several outputs the first counts.
+
+        Raises AlgorithmError unless there is one prediction for each row.
         """
-        self._judged = columns, np.asarray(predicted)
+        block = predictions.checked(predicted, count(columns), ())
+        self._judged = columns, predictions.first(block)
 
     def save(self, model_dir: Path, table: object, segments: Segments | None = None) -> None:
         """
@@ -108,8 +116,18 @@ def judge(
     label = baseline.table.label
     if label is None or label.name not in columns:
         return
+    labels, predicted = outcomes.read(label, columns[label.name]), outcomes.read(label, predicted)
+    known = outcomes.present(labels) & outcomes.present(predicted)
+    if not known.all():
+        labels, predicted = labels[known], predicted[known]
+        columns = {name: values[known] for name, values in columns.items()}
+    if why := outcomes.objection(label, labels, predicted):
+        logger.warning(
+            "%s holds no errors, as those that job.seen.judge was given are not errors of %s: %s",
+            FILE, label.name, why,
+        )  # fmt: skip
+        return
     newest = _newest(baseline.table, columns)
-    labels = columns[label.name]
     baseline.prediction = Bins.of(predicted[newest])
     baseline.errors = whole = Moments.of_baseline(labels[newest], predicted[newest])
     errors = errors_of(labels, predicted)  # of all: some segments are rare
@@ -128,7 +146,8 @@ def _newest(table: Table, columns: Columns) -> np.ndarray:
     times = [columns[each.name] for each in table.features if each.kind == "timestamp"]
     if not times:
         return np.arange(count(columns))[-NEWEST_ROWS:]
-    return np.argsort(times[0], kind="stable")[-NEWEST_ROWS:]
+    # As whole numbers, which put rows without a time first.
+    return np.argsort(times[0].astype(np.int64), kind="stable")[-NEWEST_ROWS:]
 
 
 def _ranges(table: Table, columns: Columns) -> Ranges:

@@ -69,6 +69,18 @@ def length(block: Block) -> int:
     return len(next(iter(block.values()))) if type(block) is dict else len(block)
 
 
+def first(block: Block) -> np.ndarray:
+    """
+    Return one value per row: of several outputs the first.
+    """
+    column = next(iter(block.values())) if isinstance(block, dict) else block
+    if isinstance(column, np.ndarray):
+        return column if column.ndim == 1 else column[:, 0]
+    array = np.empty(len(column), object)
+    array[:] = [each[0] if isinstance(each, list) and each else each for each in column]
+    return array
+
+
 def _block(prediction: Any, names: Sequence[str]) -> Block:
     if hasattr(prediction, "columns"):
         if len(set(prediction.columns)) < len(prediction.columns):

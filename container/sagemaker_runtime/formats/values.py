@@ -117,14 +117,14 @@ def is_missing(column: Column, value: object) -> bool:
     return value is None or (isinstance(value, float) and value != value)
 
 
-def is_value(column: Column, text: str) -> bool:
+def is_value(column: Column, value: object) -> bool:
     """
-    Tell whether a text is a value of the column, and not missing.
+    Tell whether a value follows the column's rule, and is not missing.
     """
-    if is_missing(column, text):
+    if is_missing(column, value):
         return False
     try:
-        _WHOLE[column.kind](column, (text,))
+        _WHOLE[column.kind](column, (value,))
     except (_Unlawful, ValueError, TypeError, OverflowError):
         return False
     return True

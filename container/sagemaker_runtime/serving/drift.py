@@ -11,8 +11,10 @@ from prometheus_client import CollectorRegistry, Gauge, Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from sagemaker_runtime.baseline import outcomes
 from sagemaker_runtime.baseline.bins import Bins, psi
 from sagemaker_runtime.baseline.content import Baseline
+from sagemaker_runtime.formats.schema import Column
 from sagemaker_runtime.serving.observed import Piece, outputs
 
 # What counts as the newest: with the counts since server start a change would be hidden by weeks
@@ -54,8 +56,10 @@ class Newest:
     Counts of this process: those of a period that has ended, and of the one that goes on.
     """
 
-    def __init__(self, bins: Mapping[str, Bins], registry: CollectorRegistry) -> None:
-        self._bins = bins
+    def __init__(
+        self, bins: Mapping[str, Bins], label: Column | None, registry: CollectorRegistry
+    ) -> None:
+        self._bins, self._label = bins, label
         self._gauge = Gauge(
             VALUES,
             "Values of the newest captured requests, by their bin in the baseline.",
@@ -79,7 +83,10 @@ class Newest:
             found = [values for piece in pieces if (values := _values(piece, name)) is not None]
             if found:
                 values = np.concatenate(found)
-                values = values if values.dtype.kind in "OU" else values.astype(float)
+                if name == PREDICTION and self._label:
+                    values = outcomes.read(self._label, values)
+                    values = values[outcomes.present(values)]
+                values = values if values.dtype.kind == "O" else values.astype(float)
                 self._now[name] = self._now[name] + bins.count(values)
             self._rows = max(self._rows, int(self._now[name].sum()))
             for number, times in enumerate((self._before[name] + self._now[name]).tolist()):

@@ -126,7 +126,8 @@ class Recorder:
             if METRICS_VARIABLE in os.environ:
                 reserve(Path(os.environ[METRICS_VARIABLE]), drift.room(bins))
             self._instruments = Instruments(self._observer.steps.tolist())
-            self._newest = drift.Newest(bins, self._instruments.registry)
+            label = self.baseline.table.label if self.baseline else None
+            self._newest = drift.Newest(bins, label, self._instruments.registry)
         return self._instruments
 
     def flush(self) -> None:
