@@ -253,8 +253,19 @@ SUBJECTS = (
         OURS,
         name="ours-trees",
         label="this project, trees through its engine",
-        models=("lightgbm", "xgboost"),
-        guests={"lightgbm": "lightgbm_trees", "xgboost": "xgboost_trees"},
+        models=("pipeline", "lightgbm", "xgboost"),
+        guests={
+            "pipeline": "pipeline_trees",
+            "lightgbm": "lightgbm_trees",
+            "xgboost": "xgboost_trees",
+        },
+    ),
+    replace(
+        OURS,
+        name="ours-own-threads",
+        label="this project, onnxruntime's own threads",
+        models=("image",),
+        guests={"image": "image_as_it_comes"},
     ),
     replace(
         OURS,

@@ -1,14 +1,15 @@
 """
-An ONNX model of images, asked through onnxruntime.
+An ONNX model of images, asked through this project's engine.
 """
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
+from onnxruntime import InferenceSession
 
 from sagemaker_runtime.algorithm import Json, Npy, TrainingJob
+from sagemaker_runtime.engines.onnx import session
 
 INPUT = Npy(example=np.zeros((1, 3, 128, 128), "uint8"))
 OUTPUT = Json()
@@ -19,12 +20,9 @@ def train(job: TrainingJob) -> None:
     raise NotImplementedError("benchmarks/peers/work.py makes the model")
 
 
-def load(model_dir: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # the workers are the parallelism
-    file = str(model_dir / "image")
-    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+def load(model_dir: Path) -> InferenceSession:
+    return session(model_dir / "image")
 
 
-def predict(model: onnxruntime.InferenceSession, pixels: np.ndarray) -> Any:
+def predict(model: InferenceSession, pixels: np.ndarray) -> Any:
     return {"predictions": model.run(None, {"image": pixels})[0][:, 0]}

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from sagemaker_runtime.algorithm import Columns
+from sagemaker_runtime.engines.onnx import session as open_onnx
 from sagemaker_runtime.engines.trees import Trees
-from sagemaker_runtime.errors import ModelError
 
 from .transform import array, frame
 
@@ -66,16 +66,7 @@ def of_onnx(file: Path) -> Model:
 
     Raises ModelError for a file that onnxruntime cannot read.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # gunicorn's workers are the parallelism
-    try:
-        session = onnxruntime.InferenceSession(
-            str(file), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime's exceptions have no common base class
-        raise ModelError(f"onnxruntime cannot read {file.name}: {error}") from error
+    session = open_onnx(file)
     inputs, outputs = session.get_inputs(), session.get_outputs()
 
     def answer(columns: Columns) -> Answer:
