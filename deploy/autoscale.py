@@ -28,8 +28,8 @@ LATEST = 5  # activities that are shown
 @command()
 @click.argument("name", required=False)
 @click.option("--variant", default="", help="Which variant, where there are several.")
-@click.option("--min", "least", default=1, show_default=True, help="Never fewer.")
-@click.option("--max", "most", type=int, help="Never more; switches scaling on.")
+@click.option("--min", "least", default=1, show_default=True, help="Fewest instances.")
+@click.option("--max", "most", type=int, help="Most instances; switches scaling on.")
 @click.option(
     "--metric",
     type=click.Choice(["invocations", "concurrency"]),
@@ -40,8 +40,8 @@ LATEST = 5  # activities that are shown
 @click.option(
     "--target",
     type=float,
-    help="What the metric is held at (default: 4 at a time, 5 in an instance's queue, 0.7 of what "
-    "a serverless endpoint holds ready; requests a minute have none).",
+    help="Value to keep the metric at (default: 4 requests at a time, 5 waiting for each instance, "
+    "0.7 of a serverless endpoint's provisioned concurrency; requests a minute have none).",
 )
 @click.option("--cooldown", default=300, show_default=True, help="Seconds between two changes.")
 @click.option("--show", is_flag=True, help="Only show bounds, policies and what they did.")
@@ -52,7 +52,8 @@ def autoscale(
     """
     Scale an endpoint automatically between two bounds.
 
-    An asynchronous one goes to zero with --min 0 and comes up again when something waits.
+    An asynchronous one goes to zero with --min 0 and comes up again when a request waits. For a
+    serverless one the bounds are those of its provisioned concurrency.
 
     \b
     ./deploy.sh autoscale --max 4 --target 600

@@ -20,20 +20,22 @@ from deploy.training import attempt
 @click.argument("place", metavar="FOLDER")
 @MODEL
 @IMAGE
-@click.option("--content-type", "media_type", default="", help="Default: by the files' ending.")
+@click.option(
+    "--content-type", "media_type", default="", help="Of the files (default: by their ending)."
+)
 @click.option("--accept", default="", help="Media type of the answers (default: the model's).")
 @click.option("--join", is_flag=True, help="Write each row's answer behind the row itself.")
-@click.option("--whole-files", is_flag=True, help="Do not split files at their lines.")
-@click.option("--into", type=click.Path(path_type=Path), help="Put all answers into one file here.")
+@click.option("--whole-files", is_flag=True, help="Send each file as one request.")
+@click.option("--into", type=click.Path(path_type=Path), help="Write all answers into this file.")
 def batch(
     session: Session, place: str, model: str, image: str, into: Path | None, **how: Any
 ) -> None:
     """
-    Answer all files of a folder here or in S3.
+    Predict all files of a folder, here or in S3.
 
-    Run again, it answers the files that have no answers yet.
+    When run again, it predicts only the files that have no answers yet.
 
-    Files are split at their lines into requests, so CSV must have no header, or use --whole-files.
+    Files are split between lines into requests, so CSV must have no header, or use --whole-files.
 
     \b
     ./deploy.sh batch s3://bucket/questions/

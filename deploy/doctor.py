@@ -20,7 +20,7 @@ from deploy.session import Session, bucket, client, finish, home, role
 @command(changes=False)
 def doctor(session: Session) -> None:
     """
-    Look for what would make a deployment fail, and say the remedy.
+    Find what would make a deployment fail, with the remedy.
 
     \b
     ./deploy.sh doctor

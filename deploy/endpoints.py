@@ -45,7 +45,9 @@ def realtime(session: Session, name: str, model: str, image: str) -> None:
 @IMAGE
 def serverless(session: Session, name: str, model: str, image: str) -> None:
     """
-    Deploy an endpoint without instances, started when it is asked.
+    Deploy an endpoint without instances.
+
+    Containers start when requests come.
 
     \b
     ./deploy.sh serverless
@@ -63,7 +65,7 @@ def asynchronous(session: Session, name: str, model: str, image: str) -> None:
     """
     Deploy an endpoint with a queue; answers come to S3.
 
-    For large bodies and long work: 1 GB, an hour.
+    It is for large bodies and long work, up to 1 GB and an hour.
 
     \b
     ./deploy.sh async

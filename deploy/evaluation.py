@@ -28,16 +28,18 @@ ROWS_A_FILE = 5_000  # each file is one request of a batch job, below its payloa
 @IMAGE
 def evaluate(session: Session, place: str, label: str, name: str, model: str, image: str) -> None:
     """
-    Compare a model with the one in service by labelled rows.
+    Compare a model with the one in service on labelled rows.
 
-    ROWS is a CSV file with a header, or a folder of them, here or in S3. Both models answer the
-    rows without the label in batch jobs, each in its own image. A model that is worse ends with
-    exit code 4.
+    ROWS is a CSV file with a header, or a folder of them, here or in S3. Both models predict the
+    rows without the label in batch jobs, each in its own image. If the model is worse, the exit
+    code is 4.
 
     \b
     ./deploy.sh evaluate s3://bucket/evaluation/ --label price
     ./deploy.sh evaluate rows.csv --label price --model JOB --image my-model:v2
     """
+    if not session.wait:
+        raise UsageError("evaluate compares the answers of its jobs, so leave --no-wait out")
     name = name or session.settings.application
     served = in_service(session, name)
     if served is None:

@@ -34,10 +34,11 @@ UNCHANGED = ("didn't contain changes", "No updates are to be performed")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def infra(session: Session, parts: tuple[str, ...], given: tuple[str, ...], yes: bool) -> None:
     """
-    Make or update keys, bucket, repository and roles; show the difference, then ask.
+    Make or update keys, bucket, repository and roles.
 
-    Each PART is a CloudFormation template in infra/ and becomes a stack; without one, storage and
-    policies. It needs rights over roles and keys that the other commands do not need.
+    It shows the difference first, then asks. Each PART is a CloudFormation template in infra/ and
+    becomes a stack; without one, storage and policies do. It needs rights over roles and keys that
+    the other commands do not need.
 
     \b
     ./deploy.sh infra

@@ -38,7 +38,9 @@ def content_type(name: str) -> str:
 @command(changes=False)
 @click.argument("file_", metavar="[FILE]", type=click.File("rb"), default="-")
 @NAME
-@click.option("--content-type", "media_type", default="", help="Default: by the file's ending.")
+@click.option(
+    "--content-type", "media_type", default="", help="Of the file (default: by its ending)."
+)
 @click.option("--accept", default="", help="Media type of the answer (default: the model's).")
 @click.option("--variant", default="", help="Ask this variant only.")
 @click.option("--stream", is_flag=True, help="Print the answer as it comes.")
@@ -54,9 +56,9 @@ def invoke(
     stream: bool,
 ) -> None:
     """
-    Send an endpoint a file or standard input, and print its answer.
+    Send a file or standard input, and print the answer.
 
-    From an asynchronous endpoint the answer is waited for.
+    The answer of an asynchronous endpoint is waited for.
 
     \b
     ./deploy.sh invoke question.csv

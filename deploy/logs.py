@@ -88,7 +88,9 @@ def _host(stream: str, prefix: str) -> str:
 @command(changes=False)
 @click.argument("name", required=False)
 @click.option("--follow", "-f", is_flag=True, help="Go on until the job has ended, or Ctrl-C.")
-@click.option("--minutes", "past", default=60.0, show_default=True, help="How far back, endpoints.")
+@click.option(
+    "--minutes", "past", default=60.0, show_default=True, help="For endpoints: how far back."
+)
 @click.option("--poll", default=5.0, help="Seconds between two looks.")
 def logs(session: Session, name: str | None, follow: bool, past: float) -> None:
     """

@@ -19,15 +19,20 @@ NAME = click.option("--name", default="", help="The endpoint's name (default: th
 MODEL = click.option(
     "--model",
     default="",
-    help="A folder, a model.tar.gz here or in S3, a training job, or a model package's ARN "
+    help="A folder, a model.tar.gz (also in S3), a training job, or a model package's ARN "
     "(default: the last completed training job).",
 )
-IMAGE = click.option(
-    "--image",
-    default="",
-    help="Repository, repository:tag or address in ECR (default: the job's; for an archive the "
-    "one in deploy.toml).",
-)
+
+
+def image_option(default: str) -> Callable[..., Any]:
+    """
+    Make the option --image, whose help says which image is taken without it.
+    """
+    told = f"Repository, repository:tag or address in ECR (default: {default})."
+    return click.option("--image", default="", help=told)
+
+
+IMAGE = image_option("the training job's; for an archive the one in deploy.toml")
 COMMON = (
     click.option(
         "--file",
@@ -39,11 +44,11 @@ COMMON = (
 )
 CHANGING = (
     click.option("--dry-run", is_flag=True, help="Only read, and print the calls as JSON."),
-    click.option("--no-wait", is_flag=True, help="Return when all is asked for."),
+    click.option("--no-wait", is_flag=True, help="Return as soon as everything is started."),
     click.option(
-        "--timeout", "minutes", type=float, help="Minutes to wait at most (default: to the end)."
+        "--timeout", "minutes", type=float, help="Most minutes to wait (default: until it ends)."
     ),
-    click.option("--poll", default=15.0, show_default=True, help="Seconds between looks, at most."),
+    click.option("--poll", default=15.0, show_default=True, help="Most seconds between two looks."),
 )
 
 

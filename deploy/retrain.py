@@ -13,7 +13,7 @@ import click
 from deploy import challengers, checks, images, pipeline, records, storage, training, waiting
 from deploy.challengers import Challenge
 from deploy.errors import Kept, UsageError
-from deploy.options import IMAGE, NAME, command, pairs
+from deploy.options import NAME, command, image_option, pairs
 from deploy.session import Session, client, create, ensure, finish, home, named, say, send
 
 PLACEHOLDER = "(known when the challenger is better)"
@@ -33,7 +33,7 @@ PLACEHOLDER = "(known when the challenger is better)"
     help="What the model in service was trained on (default: training.data of deploy.toml).",
 )
 @click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A hyperparameter.")
-@IMAGE
+@image_option("that of the model in service")
 @click.option("--report", default="", help="Report of ./deploy.sh monitor, to register with it.")
 @click.option("--pipeline", "as_pipeline", is_flag=True, help="Run it as a SageMaker pipeline.")
 def retrain(
@@ -50,10 +50,10 @@ def retrain(
     as_pipeline: bool,
 ) -> None:
     """
-    Train a challenger on old and new rows; replace the model in service if it is better.
+    Train a challenger; replace the model if it is better.
 
-    Both are compared on new rows that neither has seen. Unless the challenger is better, nothing
-    changes, and the exit code is 8.
+    The challenger is trained on old and new rows, and both are compared on new rows that neither
+    has seen. Unless the challenger is better, nothing changes, and the exit code is 8.
 
     \b
     ./deploy.sh retrain --new labelled.csv

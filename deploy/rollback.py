@@ -20,10 +20,10 @@ AT_ONCE = Strategy(guarded=False)
 
 @command("rollback")
 @click.argument("name", required=False)
-@click.option("--to", "wanted", default="", help="A configuration (default: the one before).")
+@click.option("--to", "wanted", default="", help="A configuration (default: the previous one).")
 def rollback_command(session: Session, name: str | None, wanted: str) -> None:
     """
-    Bring an endpoint back to the configuration before its last update.
+    Go back to the configuration before the last update.
 
     \b
     ./deploy.sh rollback

@@ -17,8 +17,8 @@ def teardown(session: Session, name: str | None, yes: bool) -> None:
     """
     Delete what carries the application's tag, after asking.
 
-    Endpoints, or one, with their scaling, configurations, models and alarms. Data, logs, images and
-    roles stay.
+    These are all endpoints, or one, with scaling, configurations, models and alarms. Data, logs,
+    images and roles stay.
 
     \b
     ./deploy.sh teardown

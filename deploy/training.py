@@ -10,7 +10,7 @@ import click
 
 from deploy import checks, images, storage, waiting
 from deploy.errors import UsageError
-from deploy.options import IMAGE, command, pairs
+from deploy.options import command, image_option, pairs
 from deploy.session import (
     STATUS,
     Session,
@@ -35,12 +35,12 @@ HOUR_S = 3600
     help="A folder, a file or an s3:// address; for a channel other than training: NAME=PLACE.",
 )
 @click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A hyperparameter.")
-@IMAGE
+@image_option("the one in deploy.toml")
 def train(session: Session, data: tuple[str, ...], given: tuple[str, ...], image: str) -> None:
     """
     Train a model in a training job.
 
-    The same data, hyperparameters and image are not trained again.
+    A job that has the same data, hyperparameters and image is used again.
 
     \b
     ./deploy.sh train --data data/

@@ -21,7 +21,7 @@ GUARD = (
         type=click.Choice(KINDS),
         default="all-at-once",
         show_default=True,
-        help="How traffic comes to the new instances.",
+        help="How traffic moves to the new instances.",
     ),
     click.option("--percent", default=0, help="Share that moves at once (canary 10, others 25)."),
     click.option(
@@ -31,7 +31,7 @@ GUARD = (
         "--alarm",
         "watched",
         multiple=True,
-        help="CloudWatch alarm that rolls back, repeatable (default: errors and latency, made).",
+        help="CloudWatch alarm that rolls back, repeatable (default: made, on errors and latency).",
     ),
     click.option(
         "--latency-ms",
@@ -41,7 +41,7 @@ GUARD = (
     click.option(
         "--spare",
         type=click.IntRange(0),
-        help="Instances more while it runs (default: 1 where scaling rests meanwhile).",
+        help="Additional instances during the update (default: 1 for a scaled variant).",
     ),
 )
 
@@ -77,10 +77,10 @@ def update_command(
     spare: int | None,
 ) -> None:
     """
-    Put another model, image or setting of deploy.toml behind a running endpoint.
+    Put another model or image behind a running endpoint.
 
-    Instances, weights and scaling stay. Alarms bring the old configuration back, which ends with
-    exit code 5.
+    Changed settings of deploy.toml apply too; number of instances, weights and scaling stay. If
+    alarms bring the old configuration back, the exit code is 5.
 
     \b
     ./deploy.sh update --model JOB

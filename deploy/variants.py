@@ -27,7 +27,7 @@ AT_ONCE = Strategy(guarded=False)  # other variants than before: AWS watches no 
     "--add", default="", help="Give a new variant of this name a model and some requests."
 )
 @click.option(
-    "--shadow", default="", help="Let a new variant see the requests; nobody is answered."
+    "--shadow", default="", help="Send a new variant copies of the requests; drop its answers."
 )
 @click.option("--shift", default="", help="Give a variant another --percent of the requests.")
 @click.option("--promote", default="", help="Let its model take the first variant's place.")
@@ -35,7 +35,7 @@ AT_ONCE = Strategy(guarded=False)  # other variants than before: AWS watches no 
 @click.option(
     "--percent",
     type=click.FloatRange(0, 100),
-    help="Of the requests (default: 10 for --add, 100 for --shadow).",
+    help="Share of the requests (default: 10 for --add, 100 for --shadow).",
 )
 @click.option(
     "--hours",
@@ -56,7 +56,7 @@ def variants(
     **asked: str,
 ) -> None:
     """
-    Compare the variants of an endpoint; add, shift, promote and remove them.
+    Compare variants; add, shift, promote and remove them.
 
     \b
     ./deploy.sh variants --add challenger --model JOB --percent 10

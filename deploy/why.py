@@ -17,7 +17,7 @@ LINES = 20
 @click.argument("name", required=False)
 def why(session: Session, name: str | None) -> None:
     """
-    Explain why a job, an endpoint or an update failed, with the remedy.
+    Explain a failed job, endpoint or update, with the remedy.
 
     \b
     ./deploy.sh why

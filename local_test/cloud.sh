@@ -10,10 +10,10 @@ Usage: local_test/cloud.sh start [--port N] [--clock N] [--region NAME] [--dir F
 
 start   starts SageMaker's API on 127.0.0.1 and prints the exports that lead boto3, the AWS command
         line and SageMaker's SDKs to it; take them over: eval "$(local_test/cloud.sh start)"
-push    names an image of this machine's Docker engine in the cloud's registry and prints its
+push    puts an image of this machine's Docker engine into the cloud's registry and prints its
         address by digest, as build_and_push.sh does with AWS's
 interrupt  takes the instances of a spot training job away, and gives it others, as AWS does
-status  prints the exports, and what there is; ends with 3 where no cloud runs
+status  prints the exports and what there is; the exit code is 3 if no cloud runs
 stop    removes every container that the cloud started, and forgets everything
 
 It runs training jobs, batch jobs and endpoints as containers. It does not judge permissions, has no
@@ -21,7 +21,7 @@ VPC and does not encrypt, and does not claim that AWS answers the same: see docs
 
 Options:
   --port N       where it answers (default: 4600)
-  --clock N      its waits are N times as short as AWS's (default: 60, an hour is a minute)
+  --clock N      divide AWS's waits by N (default: 60, an hour becomes a minute)
   --region NAME  default: eu-west-1
   --dir FOLDER   journal, log and working files (default: local_cloud/.run)
 

@@ -7,7 +7,8 @@ usage() {
 Usage: notebooks/render.sh [NOTEBOOK...]
 
 Builds the images, executes the notebooks (default: all) from top to bottom in Docker on this
-machine, some of them on the local cloud, which is left running (local_test/cloud.sh stop ends it), and writes the pages, plots included, to notebooks/rendered/.
+machine, and writes the pages, plots included, to notebooks/rendered/. Some notebooks run on the local
+cloud, which is left running: local_test/cloud.sh stop ends it.
 
 Environment:
   PORT     a port that is free on this machine (default: 8080)

@@ -43,6 +43,13 @@ def test_both_models_are_asked_in_their_own_images(run, served, account, tmp_pat
     assert first["TransformInput"] == second["TransformInput"]
 
 
+def test_without_waiting_there_is_nothing_to_compare(run, account, tmp_path):
+    """It is refused before any job."""
+    ended = run("evaluate", tmp_path / "rows.csv", "--label", "price", "--no-wait")
+    assert (ended.code, account.calls) == (ExitCode.USAGE, [])
+    assert "leave --no-wait out" in ended.err
+
+
 def test_the_label_is_not_asked(run, served, tmp_path):
     """A column that is not there is refused with those that are."""
     (tmp_path / "rows.csv").write_text(ROWS, encoding="utf-8")
