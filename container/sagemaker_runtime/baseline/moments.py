@@ -72,8 +72,8 @@ class Moments:
         """
         Read what ``as_json`` returned.
         """
-        rows, *others, is_share = (content[name] for name in _NAMES)
-        return cls(int(rows), *map(float, others), is_share=bool(is_share))
+        kinds = {"rows": int, "is_share": bool}
+        return cls(**{name: kinds.get(name, float)(content[name]) for name in _NAMES})
 
     def as_json(self) -> dict[str, Any]:
         """

@@ -22,17 +22,20 @@ def read(label: Column, given: np.ndarray | Sequence[object]) -> np.ndarray:
     """
     if label.kind == "numbers":
         return _texts([""] * len(given))
-    if isinstance(given, np.ndarray):
-        if label.kind == "number" and given.dtype.kind in "fiu":
-            return given.astype(float)
-        given = (given.astype(str) if given.dtype.kind == "M" else given).tolist()
-    column = replace(label, optional=True)
+    told: Sequence[object]
+    if not isinstance(given, np.ndarray):
+        told = given
+    elif label.kind == "number" and given.dtype.kind in "fiu":
+        return given.astype(float)
+    else:
+        told = (given.astype(str) if given.dtype.kind == "M" else given).tolist()
     if label.kind == "text":
-        given = [_written(each) for each in given]
+        told = [_written(each) for each in told]
+    column = replace(label, optional=True)
     try:
-        found = values.convert(column, given)
+        found = values.convert(column, told)
     except InvalidValue:
-        found = values.convert(column, [e if values.is_value(column, e) else None for e in given])
+        found = values.convert(column, [e if values.is_value(column, e) else None for e in told])
     match label.kind:
         case "boolean":
             words = {1.0: "true", 0.0: "false"}
