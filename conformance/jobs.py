@@ -126,9 +126,10 @@ class Jobs(Memory):
     @property
     def patience(self) -> float:
         """
-        How long a job that is like the first one may take.
+        How long a job that is like the first one may take, which ran alone: beside two other checks
+        jobs of several threads took ten times as long on two busy processors.
         """
-        return min(self._lab.limits.training, max(60.0, 10 * self.trained.seconds))
+        return min(self._lab.limits.training, max(60.0, 30 * self.trained.seconds))
 
     @once
     def trained(self) -> Job:

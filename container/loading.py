@@ -28,6 +28,7 @@ from sagemaker_runtime.errors import RequestError
 from sagemaker_runtime.formats.messages import shown
 from sagemaker_runtime.paths import Paths
 from sagemaker_runtime.serving import memory
+from sagemaker_runtime.serving.metrics import recorder
 from sagemaker_runtime.serving.models import AlreadyLoaded, Entry, NoMemory, NotLoaded, Registry
 from sagemaker_runtime.settings import Settings
 from threads import end_worker
@@ -104,6 +105,7 @@ class Models:
 
         Raises AlreadyLoaded, NoMemory, TimedOut, and ModelUnavailable when it cannot be served.
         """
+        began = perf_counter()
         with self._lock(key):
             if self.registry.find(key):
                 raise AlreadyLoaded("a model of this name is loaded; unload it first")
@@ -122,6 +124,7 @@ class Models:
                 self.registry.remove(key)
                 memory.give_back()
                 raise
+            recorder.loaded(perf_counter() - began)
             return entry
 
     def unload(self, key: str) -> Entry:
@@ -155,9 +158,11 @@ class Models:
         """
         Load a model that was loaded in a worker whose place this one has taken.
         """
+        began = perf_counter()
         entry = self.find(key)
         model = self._models[key] = self._open(Path(entry.url))
         self.registry.write(replace(entry, worker=os.getpid()))
+        recorder.loaded(perf_counter() - began)
         return model
 
     def _open(self, folder: Path) -> Model:

@@ -20,6 +20,7 @@ class ExitCode(IntEnum):
     CHILD_DIED = 7  # nginx or gunicorn ended unexpectedly
     DRAIN_TIMEOUT = 8  # a request was still running when the time to stop was up
     HOST_LOST = 9  # another host of the job died, hung or failed
+    USAGE = 64  # an argument that there is not
     STOPPED = 143  # SIGTERM (128 + 15) came before there was a model
 
 
@@ -52,6 +53,14 @@ class JobError(Exception):
     """
 
     exit_code = ExitCode.UNEXPECTED
+
+
+class UsageError(JobError):
+    """
+    ``train`` or ``serve`` was given an argument that it does not know.
+    """
+
+    exit_code = ExitCode.USAGE
 
 
 class HyperparameterError(JobError):

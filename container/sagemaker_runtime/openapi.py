@@ -20,8 +20,10 @@ HEADERS = {"X-Amzn-SageMaker-Inference-Id": 64, "X-Amzn-SageMaker-Custom-Attribu
 
 ERRORS = {
     400: "The body is not what its Content-Type says, or the request is not valid HTTP.",
+    404: "No model of this name is loaded.",
     406: "None of the media types in Accept can be written.",
     408: "The body stopped coming.",
+    409: "A model of this name is loaded.",
     413: "The body is larger than the setting MODEL_SERVER_MAX_PAYLOAD_MB.",
     415: "The Content-Type or the Content-Encoding is not one that is read.",
     417: "Expect is something else than 100-continue.",
@@ -32,27 +34,32 @@ ERRORS = {
     502: "The worker ended before it answered.",
     503: "The model does not answer, or the server is stopping.",
     504: "No answer within the setting MODEL_SERVER_TIMEOUT.",
+    507: "The model does not fit beside those that are loaded.",
 }
+# What any route may answer, and what only those for several models do.
+ALWAYS = 500, 502, 503, 504
+OF_MODELS = 404, 409, 507
 
 Schema = dict[str, Any]
 
 
-def text(algorithm: Algorithm) -> str:
+def text(algorithm: Algorithm, multi_model: bool = False) -> str:
     """
     Return the description as JSON.
     """
-    return json.dumps(describe(algorithm), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(describe(algorithm, multi_model), indent=2, ensure_ascii=False) + "\n"
 
 
-def describe(algorithm: Algorithm) -> Schema:
+def describe(algorithm: Algorithm, multi_model: bool = False) -> Schema:
     """
-    Return the description as an OpenAPI document.
+    Return the description as an OpenAPI document, of an endpoint with one model or with several.
     """
     components: dict[str, Schema] = {"Error": _error()}
     question = _contents(algorithm.input, "Input", components)
     answer = _contents(algorithm.output, "Output", components)
     for media_type, example in _examples(algorithm.input).items():
         question[media_type]["example"] = example
+    predict = _invocations(question, answer)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -65,7 +72,7 @@ def describe(algorithm: Algorithm) -> Schema:
             "/ping": {"get": _ping()},
             "/execution-parameters": {"get": _execution_parameters()},
             "/metrics": {"get": _metrics()},
-            "/invocations": {"post": _invocations(question, answer)},
+            **(_models(predict) if multi_model else {"/invocations": {"post": predict}}),
         },
         "components": {"schemas": components},
     }
@@ -77,7 +84,7 @@ def _ping() -> Schema:
         "summary": "Tell whether the model answers.",
         "responses": {
             "200": _answer_of("The model has answered its example.", status={"const": "healthy"}),
-            **_refusals(500, 502, 503, 504),
+            **_refusals(*ALWAYS),
         },
     }
 
@@ -94,7 +101,7 @@ def _execution_parameters() -> Schema:
                 MaxPayloadInMB=number,
                 BatchStrategy={"enum": ["MULTI_RECORD", "SINGLE_RECORD"]},
             ),
-            **_refusals(500, 502, 503, 504),
+            **_refusals(*ALWAYS),
         },
     }
 
@@ -107,13 +114,64 @@ def _metrics() -> Schema:
     return {
         "operationId": "metrics",
         "summary": "Tell how many requests, how fast, and what they held.",
-        "responses": {"200": described | {"content": content}, **_refusals(500, 502, 503, 504)},
+        "responses": {"200": described | {"content": content}, **_refusals(*ALWAYS)},
     }
 
 
+def _models(predict: Schema) -> Schema:
+    """
+    Return the routes of a multi-model endpoint, where ``predict`` is what each model does.
+    """
+    name: Schema = {"type": "string", "minLength": 1, "maxLength": 1024}
+    named = [{"name": "model_name", "in": "path", "required": True, "schema": name}]
+    model = _object({"modelName": {"type": "string"}, "modelUrl": {"type": "string"}})
+    wanted = {"model_name": name, "url": {"type": "string"}}
+    described = {"description": "The model.", "content": {JSON: {"schema": model}}}
+    page = _answer_of("The models, at most 100.", models={"type": "array", "items": model})
+    page["content"][JSON]["schema"]["properties"]["nextPageToken"] = {"type": "string"}
+    return {
+        "/models": {
+            "get": {
+                "operationId": "list_models",
+                "summary": "List the models that are loaded, by pages.",
+                "parameters": [
+                    {"name": "next_page_token", "in": "query", "schema": {"type": "string"}}
+                ],
+                "responses": {"200": page, **_refusals(*ALWAYS)},
+            },
+            "post": {
+                "operationId": "load_model",
+                "summary": "Load the model in a folder.",
+                "requestBody": {"required": True, "content": {JSON: {"schema": _object(wanted)}}},
+                "responses": {"200": described, **_refusals(400, 408, 409, 413, *ALWAYS, 507)},
+            },
+        },
+        "/models/{model_name}/invoke": {
+            "parameters": named,
+            "post": predict | {"responses": predict["responses"] | _refusals(404)},
+        },
+        "/models/{model_name}": {
+            "parameters": named,
+            "get": {
+                "operationId": "describe_model",
+                "summary": "Tell from which folder a model was loaded.",
+                "responses": {"200": described, **_refusals(404, *ALWAYS)},
+            },
+            "delete": {
+                "operationId": "unload_model",
+                "summary": "Unload a model once no request uses it.",
+                "responses": {"200": described, **_refusals(404, *ALWAYS)},
+            },
+        },
+    }
+
+
+def _object(properties: Schema) -> Schema:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
 def _answer_of(description: str, **properties: Schema) -> Schema:
-    schema = {"type": "object", "required": list(properties), "properties": properties}
-    return {"description": description, "content": {JSON: {"schema": schema}}}
+    return {"description": description, "content": {JSON: {"schema": _object(properties)}}}
 
 
 def _invocations(question: dict[str, Schema], answer: dict[str, Schema]) -> Schema:
@@ -138,7 +196,7 @@ def _invocations(question: dict[str, Schema], answer: dict[str, Schema]) -> Sche
                 },
                 "content": answer,
             },
-            **_refusals(*ERRORS),
+            **_refusals(*(each for each in ERRORS if each not in OF_MODELS)),
         },
     }
 

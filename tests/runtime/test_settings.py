@@ -206,6 +206,16 @@ def test_serve_help_lists_the_settings(tmp_path: Path) -> None:
         assert setting.help in " ".join(shown.stdout.split())
 
 
+@pytest.mark.parametrize("unknown", ["--settings", "train", "--open"])
+def test_serve_refuses_an_unknown_argument(unknown: str, tmp_path: Path) -> None:
+    """What serve does not know has no effect, so it says so and ends; `serve` itself is known."""
+    refused = _serve("serve", unknown, environ={}, folder=tmp_path)
+    assert refused.returncode == ExitCode.USAGE
+    assert refused.stderr.startswith(f"serve: the arguments ['serve', '{unknown}'] are not known;")
+    assert refused.stderr.count("\n") == 1
+    assert _serve("serve", "--show-settings", environ={}, folder=tmp_path).returncode == ExitCode.OK
+
+
 @pytest.mark.parametrize("arguments", [(), ("--show-settings",)])
 def test_serve_refuses_a_bad_setting(arguments: tuple[str, ...], tmp_path: Path) -> None:
     """A bad setting ends serve with its exit code and one readable line."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from application import LINE, client_of
@@ -281,6 +282,20 @@ def test_files_have_no_holes(tmp_path: Path) -> None:
     files = [line.split() for line in done.stdout.splitlines()]
     assert len(files) == 5, done.stderr
     assert all(int(allocated) >= int(size) > 0 for _, size, allocated in files), files
+
+
+def test_a_worker_goes_on_with_the_counts_of_one_that_has_ended(tmp_path: Path) -> None:
+    """However many workers there were, the files are those of the workers that there are."""
+    environ = {**os.environ, METRICS_VARIABLE: str(tmp_path)}
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", COUNTING], env=environ, cwd=CONTAINER, check=True)
+    for kind in ("counter", "histogram"):
+        assert len(list(tmp_path.glob(f"{kind}_*.db"))) == 1
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(tmp_path))  # type: ignore[no-untyped-call]
+    found = parsed(generate_latest(registry).decode())
+    assert value(found, "model_server_requests_total", route="/ping", status="200") == 3
+    assert value(found, "model_server_request_seconds_count", route="/ping") == 3
 
 
 def test_nothing_is_held_outside_of_a_server() -> None:

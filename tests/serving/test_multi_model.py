@@ -29,7 +29,7 @@ from served import NGINX
 
 NAMES = ("plain", "a/b", "..", "a b+c", "%2F", "модель 7?#", "x/invoke", "e" * 300, "a//b&c=d")
 ALLOWED = ("payload_too_large", "malformed_body", "bad_request", "unsupported_media_type",
-           "internal_error")  # fmt: skip
+           "internal_error", "model_already_loaded")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +118,26 @@ def test_an_invocation_is_answered_as_of_one_model(endpoint: ServeProcess, model
     large = endpoint.call(path, "1" * 2**21, headers=JSON)
     assert_error(large, 413, "payload_too_large", contains="MODEL_SERVER_MAX_PAYLOAD_MB")
     assert unload(endpoint, "one").status == 200
+
+
+@pytest.mark.needs("nginx")
+def test_the_metrics_have_the_time_of_each_load(endpoint: ServeProcess, model: Path) -> None:
+    """Loads of all workers are in one histogram, and no single model's time is told."""
+
+    def figures() -> dict[str, float]:
+        text = endpoint.call("/metrics").body.decode()
+        lines = [line.rpartition(" ") for line in text.splitlines() if "model_load_seconds" in line]
+        return {name: float(value) for name, _, value in lines if not name.startswith("#")}
+
+    count, total = (f"model_server_multi_model_load_seconds_{each}" for each in ("count", "sum"))
+    before = figures()
+    for number in range(4):
+        assert load(endpoint, f"timed {number}", make(model / str(number))).status == 200
+    assert load(endpoint, "timed 0", model / "0").status == 409
+    wait_until(lambda: figures()[count] == before.get(count, 0) + 4, what="each load is counted")
+    assert figures()[total] > before.get(total, 0)
+    assert "model_server_model_load_seconds" not in figures()
+    assert [unload(endpoint, f"timed {number}").status for number in range(4)] == [200] * 4
 
 
 @pytest.mark.needs("nginx")

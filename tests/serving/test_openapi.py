@@ -15,6 +15,7 @@ import pytest
 
 from described import hold
 from fake_algorithm import FakeAlgorithm
+from guests import start
 from project import assemble
 from rides import INPUT
 from sagemaker_runtime import openapi
@@ -73,6 +74,33 @@ def test_the_server_does_what_the_description_says(kind: str, tmp_path: Path) ->
     ) as serve:
         serve.wait_for_ping()
         assert 200 in hold(document, serve.port)
+
+
+@pytest.mark.needs("nginx")
+def test_a_multi_model_endpoint_does_what_its_description_says(tmp_path: Path) -> None:
+    """
+    1. schemathesis lists, loads, asks, describes and unloads one model 2. the same with any names
+    Result: each answer is declared; the description has no /invocations, which names no model.
+    """
+    program = assemble(tmp_path / "program", HEAD + ALGORITHMS["text"] + BODY)
+    (tmp_path / "model").mkdir()
+    command = [sys.executable, str(program / "serve"), "--openapi"]
+    several = os.environ | {"SAGEMAKER_MULTI_MODEL": "true"}
+    shown = subprocess.run(command, env=several, capture_output=True, check=True).stdout
+    assert "/invocations" not in json.loads(shown)["paths"]
+    one = json.loads(shown)
+    wanted = one["paths"]["/models"]["post"]["requestBody"]["content"]["application/json"]
+    wanted["schema"]["properties"] = {
+        "model_name": {"enum": ["one"]},
+        "url": {"enum": [str(tmp_path / "model")]},
+    }
+    for path in ("/models/{model_name}", "/models/{model_name}/invoke"):
+        one["paths"][path]["parameters"][0]["schema"] = {"enum": ["one"]}
+    allowed = ['"level": "warning"']
+    with start(program, tmp_path / "model", allowed=allowed) as serve:
+        serve.wait_for_ping()
+        assert {200, 400, 409} <= hold(one, serve.port, requests=10)
+        assert {200, 400, 404} <= hold(json.loads(shown), serve.port, requests=10)
 
 
 RECORD = {"pickup_datetime": "2014-02-25 12:17:00", "pickup_latitude": 40.7}

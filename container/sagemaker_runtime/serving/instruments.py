@@ -5,7 +5,8 @@ The metrics that GET /metrics lists, as prometheus-client keeps them.
 import os
 import resource
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sagemaker_runtime.serving.observed import Counts
+from sagemaker_runtime.serving.processes import is_alive
 
 # Upper ends in seconds: a row takes less than the first, a batch may take an hour.
 SECONDS = (
@@ -40,6 +42,8 @@ OTHER = "(other)"
 # Paths that have a count; names of models and what scanners ask for must not become metrics.
 ROUTES = ("/invocations", "/ping", "/metrics", "/execution-parameters")
 
+# Kinds of files whose values stay when their process ends.
+COUNTS = "counter", "histogram"
 # Of a file of prometheus-client's, in bytes: more than most workers need.
 RESERVED = 32 * 1024
 
@@ -64,10 +68,11 @@ class Many(Histogram):
 
 class Instruments:
     """
-    What is counted; predictions up to each of ``steps``.
+    What is counted; predictions up to each of ``steps``. ``load_s`` is how long the one model took
+    to load, None in a multi-model endpoint.
     """
 
-    def __init__(self, steps: Sequence[float]) -> None:
+    def __init__(self, steps: Sequence[float], load_s: float | None) -> None:
         self.registry = CollectorRegistry()
         self._requests = self._counter(
             "model_server_requests", "Requests answered.", "route", "status"
@@ -83,9 +88,19 @@ class Instruments:
         self._bad = self._counter("model_server_bad_records", "Records that got an error.")
         self._bytes = self._counter("model_server_payload_bytes", "Bytes of bodies answered.")
         self._in_flight = self._gauge("model_server_in_flight", "Requests in work.", "livesum")
-        self._load = self._gauge(
-            "model_server_model_load_seconds", "Time to load the model.", "livemax"
-        )
+        self._loads: Histogram | None = None
+        if load_s is None:
+            self._loads = Histogram(
+                "model_server_multi_model_load_seconds",
+                "Time to load a model of a multi-model endpoint, the trial before it included.",
+                buckets=SECONDS,
+                registry=self.registry,
+            )
+        else:
+            gauge = self._gauge(
+                "model_server_model_load_seconds", "Time to load the model.", "livemax"
+            )
+            gauge.set(load_s)
         self._memory = self._gauge(
             "model_server_resident_memory_bytes", "Memory of each worker.", "liveall"
         )
@@ -161,12 +176,19 @@ class Instruments:
         for rule, rows in repaired:
             self._repaired.labels(rule).inc(rows)
 
-    def state(self, in_flight: int, load_s: float) -> None:
+    def loads(self, taken: Sequence[float]) -> None:
+        """
+        Count models that were loaded, by the seconds that each took.
+        """
+        if self._loads is not None:
+            for seconds in taken:
+                self._loads.observe(seconds)
+
+    def state(self, in_flight: int) -> None:
         """
         Note how this process is.
         """
         self._in_flight.set(in_flight)
-        self._load.set(load_s)
         self._memory.set(_resident())
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
@@ -186,14 +208,17 @@ class Instruments:
 
 def reserve(folder: Path, more: int) -> None:
     """
-    Make the files of this process in the folder of the metrics, before prometheus-client maps them
-    with holes: to write into a hole of a disk that is full ends a process by SIGBUS. ``more`` bytes
-    are for what ``drift`` counts.
+    Make the files of this process in the folder of the metrics, or go on with those of a worker
+    that has ended: prometheus-client would keep and read the counts of each that there ever was.
+    ``more`` bytes are for what ``drift`` counts.
 
-    Raises OSError when there is no room.
+    New ones are made before prometheus-client maps them with holes: to write into a hole of a disk
+    that is full ends a process by SIGBUS. Raises OSError when there is no room.
     """
-    for kind in ("counter", "histogram", "gauge_livesum", "gauge_livemax", "gauge_liveall"):
+    for kind in (*COUNTS, "gauge_livesum", "gauge_livemax", "gauge_liveall"):
         file = folder / f"{kind}_{os.getpid()}.db"
+        if kind in COUNTS and not file.exists():
+            _take_over(folder.glob(f"{kind}_*.db"), file)
         if not file.exists():
             new = file.with_suffix(".new")
             try:
@@ -201,6 +226,17 @@ def reserve(folder: Path, more: int) -> None:
                 new.rename(file)
             finally:
                 new.unlink(missing_ok=True)
+
+
+def _take_over(files: Iterable[Path], file: Path) -> None:
+    """
+    Make the first of these files whose process has ended the file of this one.
+    """
+    for left in files:
+        if not is_alive(int(left.stem.rpartition("_")[2])):
+            with suppress(FileNotFoundError):  # another new worker was faster
+                left.rename(file)
+                return
 
 
 def _resident() -> int:

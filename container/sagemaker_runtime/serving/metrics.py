@@ -47,7 +47,8 @@ class Recorder:
         self._instruments: Instruments | None = None
         self._newest: Newest | None = None
         self.baseline: Baseline | None = None
-        self._load_s = 0.0
+        self._load_s: float | None = None
+        self._loads: deque[float] = deque()
         self._requests: deque[tuple[str, int, float, int, int, int]] = deque()
         self._single: deque[tuple[float, ...]] = deque()
         self._pieces: deque[Piece] = deque()
@@ -63,6 +64,13 @@ class Recorder:
         self._observer = Observer(baseline.ranges if baseline else Ranges())
         self.baseline, self._load_s = baseline, load_s
         self._instruments = None
+
+    def loaded(self, seconds: float) -> None:
+        """
+        Count a model of a multi-model endpoint that was loaded, from any thread.
+        """
+        if self.is_on:
+            self._loads.append(seconds)
 
     def begin(self) -> None:
         """
@@ -125,7 +133,7 @@ class Recorder:
             bins = drift.bins_of(self.baseline)
             if METRICS_VARIABLE in os.environ:
                 reserve(Path(os.environ[METRICS_VARIABLE]), drift.room(bins))
-            self._instruments = Instruments(self._observer.steps.tolist())
+            self._instruments = Instruments(self._observer.steps.tolist(), self._load_s)
             label = self.baseline.table.label if self.baseline else None
             self._newest = drift.Newest(bins, label, self._instruments.registry)
         return self._instruments
@@ -137,7 +145,8 @@ class Recorder:
         try:
             self._flush()
         except Exception:  # noqa: BLE001 - whatever somebody's algorithm returned
-            for queue in (self._requests, self._single, self._pieces, self._counts, self._repaired):
+            rows = self._single, self._pieces, self._counts, self._repaired
+            for queue in (self._requests, self._loads, *rows):
                 queue.clear()  # they would only grow
             self._captured.clear()
             self._tell()
@@ -151,7 +160,8 @@ class Recorder:
             self._counts.append(self._observer.count(pieces))
         instruments.counts(_taken(self._counts))
         instruments.repaired(_taken(self._repaired))
-        instruments.state(self.in_flight, self._load_s)
+        instruments.loads(_taken(self._loads))
+        instruments.state(self.in_flight)
         if self._newest and (captured := _taken(self._captured)):
             self._newest.add(captured)
 
@@ -190,7 +200,11 @@ def text() -> bytes:
     counted: Collector = recorder.instruments().registry
     if METRICS_VARIABLE in os.environ:
         counted = MultiProcessCollector(None)  # type: ignore[no-untyped-call]
-    return exposition.generate_latest(WithIndex(counted, bins_of(recorder.baseline)))
+    shown = WithIndex(counted, bins_of(recorder.baseline))
+    try:
+        return exposition.generate_latest(shown)
+    except FileNotFoundError:  # a new worker has just taken over the file of one that has ended
+        return exposition.generate_latest(shown)
 
 
 def forget(pid: int) -> None:

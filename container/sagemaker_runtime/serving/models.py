@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sagemaker_runtime.errors import RequestError
+from sagemaker_runtime.serving.processes import is_alive
 
 # Models in one answer to GET /models.
 PAGE = 100
@@ -62,7 +63,7 @@ class Entry:
         Tell whether its memory is still to be taken: while it is being loaded, and when its worker
         has ended and the next one has not yet been asked for it.
         """
-        return self.loaded != _lives(self.worker)
+        return self.loaded != is_alive(self.worker)
 
 
 class Registry:
@@ -155,13 +156,3 @@ def _read(file: Path) -> Entry | None:
         return Entry(**json.loads(file.read_text(encoding="ascii")))
     except FileNotFoundError:  # never there, or removed meanwhile
         return None
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sagemaker_runtime.errors import AlgorithmError, ExitCode, SettingError
+from sagemaker_runtime.errors import AlgorithmError, ExitCode, SettingError, UsageError
 from sagemaker_runtime.serving import gunicorn, listener
 from sagemaker_runtime.serving.children import Children
 from sagemaker_runtime.serving.folder import RunFolder
@@ -32,14 +32,14 @@ def main(
         refuse_foreign(environ)
         settings = Settings.from_environ(environ)
         return _serve(settings, environ, drain_s)
-    except (SettingError, AlgorithmError) as error:
+    except (SettingError, AlgorithmError, UsageError) as error:
         print(f"serve: {error}", file=sys.stderr)
         return error.exit_code
 
 
 def _printed(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
     """
-    Print what the arguments ask for and tell whether they asked for anything.
+    Print what the arguments ask for and tell whether they asked for anything; raises UsageError.
     """
     import argparse
 
@@ -47,6 +47,7 @@ def _printed(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
 
     parser = argparse.ArgumentParser(
         prog="serve",
+        allow_abbrev=False,
         description="Serve the model over HTTP: GET /ping and POST /invocations.",
         epilog="settings are environment variables, by default:\n\n" + show({}),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -57,7 +58,12 @@ def _printed(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
     parser.add_argument(
         "--openapi", action="store_true", help="print an OpenAPI description of the routes and end"
     )
-    options = parser.parse_args(arguments)
+    options, others = parser.parse_known_args(arguments)
+    if others and others != ["serve"]:  # which the platform adds to an entry point
+        raise UsageError(
+            f"the arguments {others} are not known; settings are environment variables, such "
+            "as MODEL_SERVER_WORKERS=2; see serve --help"
+        )
     if options.show_settings:
         refuse_foreign(environ)
         print(show(environ), end="")
@@ -65,7 +71,8 @@ def _printed(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
         from sagemaker_runtime import openapi
         from sagemaker_runtime.algorithm import find_algorithm
 
-        print(openapi.text(find_algorithm()), end="")
+        settings = Settings.from_environ(environ)
+        print(openapi.text(find_algorithm(), settings.multi_model == "true"), end="")
     return bool(options.show_settings or options.openapi)
 
 

@@ -12,7 +12,7 @@ from math import ceil
 from sagemaker_runtime import openapi
 from sagemaker_runtime.algorithm import Algorithm, find_algorithm
 from sagemaker_runtime.baseline.seen import Seen
-from sagemaker_runtime.errors import DataError, ExitCode, JobError
+from sagemaker_runtime.errors import DataError, ExitCode, JobError, UsageError
 from sagemaker_runtime.paths import PROGRAM, Paths
 from sagemaker_runtime.resources import cpus
 from sagemaker_runtime.settings import JOBLIB, THREAD_POOLS
@@ -35,11 +35,27 @@ from sagemaker_runtime.training.resource_config import Resources
 # Among the hyperparameters of a tuning job's trainings: the name of the metric that it looks at.
 OBJECTIVE = "_tuning_objective_metric"
 
+HELP = """Usage: train [--help]
 
-def main(paths: Paths) -> ExitCode:
+Trains the model that serve serves. What to do stands in files, as SageMaker writes them, not in
+arguments:
+
+  {0.hyperparameters}
+  {0.resource_config}
+  {0.channels}
+
+The model goes to {0.model}. When there is none, {0.failure} says why.
+"""
+
+
+def main(arguments: Sequence[str], paths: Paths) -> ExitCode:
     """
-    Train the algorithm found in the program folder and return how it went.
+    Train the algorithm found in the program folder, or print what that means, and return how it
+    went.
     """
+    if "--help" in arguments or "-h" in arguments:
+        print(HELP.format(paths), end="")
+        return ExitCode.OK
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A killed job must not lose its last lines, a file's odd name must not end it.
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
@@ -56,10 +72,22 @@ def main(paths: Paths) -> ExitCode:
     try:
         with stop.recorded() as stops:
             paths.failure.unlink(missing_ok=True)  # of an earlier run in the same folder
+            _check(arguments)
             run(find_algorithm(), paths, stops, environ)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a reason must be said for any defect
         return failure.report(paths.failure, error)
     return ExitCode.OK
+
+
+def _check(arguments: Sequence[str]) -> None:
+    """
+    Raise UsageError for any argument but ``train``, which the platform adds to an entry point.
+    """
+    if arguments and list(arguments) != ["train"]:
+        raise UsageError(
+            f"train was given the arguments {failure.listed(list(arguments))}; expected none, "
+            "since a job's settings are hyperparameters and environment variables; see train --help"
+        )
 
 
 def run(
