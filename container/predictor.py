@@ -25,8 +25,8 @@ from sagemaker_runtime.formats.table import for_predict
 from sagemaker_runtime.serving.metrics import recorder
 
 # A faster model is never asked for several requests at once: that would take longer than it saves.
-# A slower one is not asked for more rows than the self-test needs.
-WORTH_JOINING_S = 0.0003, 1.0
+# A slower one is not asked for more rows than the self-test needs: the start waits for the trial.
+WORTH_JOINING_S = 0.0003, 0.5
 
 # Room for a cause in a ping's answer and in the list of a failed endpoint, in characters.
 REASON_LENGTH = 500

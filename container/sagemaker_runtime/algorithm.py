@@ -43,7 +43,7 @@ with two. A large body is predicted in a thread, maybe while a small one is pred
 
 Requests for a ``Table`` that come while the model is busy are predicted in one call, their rows
 together, where the self-test found that this pays and that a row is predicted as it is alone: it
-asks for sixteen rows with other values than the example's. See MODEL_SERVER_JOIN_ROWS.
+asks for up to sixteen rows with other values than the example's. See MODEL_SERVER_JOIN_ROWS.
 
 ``predict`` may raise ``errors.InvalidValue(message, row=..., column=...)`` for values that the
 caller must change: the answer is 422 and says where. ``row`` counts the rows of the piece from 1;

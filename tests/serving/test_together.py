@@ -259,17 +259,129 @@ def test_a_model_that_is_better_alone_is_found(
     assert why in told
 
 
-def test_a_model_that_knows_no_other_texts_and_numbers_is_joined() -> None:
-    """Where the self-test's made-up rows are refused, it takes copies of the example."""
+@pytest.mark.parametrize(
+    "column",
+    [
+        Column("x", "numbers", "[1, 2]"),
+        Column("x", "boolean", "true"),
+        Column("x", "boolean", "true", optional=True),
+        Column("x", "text", "a"),
+        Column("x", "timestamp", "2014-02-25"),
+    ],
+    ids=lambda column: column.kind,
+)
+def test_company_is_noticed_whatever_the_columns_are(column: Column, lines: Lines) -> None:
+    """The trial's rows differ in columns of every kind: among copies each row would be the mean."""
+
+    def number(value: Any) -> float:
+        return float(len(value) if isinstance(value, str) else np.sum(value.astype("float64")))
 
     def answer(columns: Columns) -> np.ndarray:
-        if (columns["pickup_datetime"] != np.datetime64("2014-02-25T12:17:00")).any():
-            raise InvalidValue("not a time that I know")
-        return costly(columns)
+        busy()
+        values = np.array([number(each) for each in columns["x"]])
+        return values - values.mean()
 
-    predictor = Predictor(FakeAlgorithm(answer), TOP)
+    predictor = Predictor(FakeAlgorithm(answer, Table(column)), TOP)
+    assert predictor.health() is None
+    assert not predictor.joins
+    [told] = [line["message"] for line in lines()[0] if "one by one" in line["message"]]
+    assert "a row is predicted [0.] alone and [" in told
+
+
+def known_only(names: str, answer: Callable[[Columns], Any]) -> Callable[[Columns], Any]:
+    """A model that refuses other values than the example's in columns of these names."""
+    known = {"a": "red", "b": "blue", "x": 3.0, "y": 4.0}
+
+    def answer_known(columns: Columns) -> Any:
+        for name in names:
+            if (columns[name] != known[name]).any():
+                raise InvalidValue(f"{name} has a value that I do not know")
+        return answer(columns)
+
+    return answer_known
+
+
+KNOWN = Table(
+    *(Column(name, "text", example) for name, example in (("a", "red"), ("b", "blue"))),
+    *(Column(name, "number", example) for name, example in (("x", "3"), ("y", "4"))),
+)
+
+
+@pytest.mark.parametrize("names", ["", "a", "ab", "abx", "axy"])
+def test_a_model_that_does_not_know_all_values_is_tried_with_others(names: str) -> None:
+    """Texts that were not in training are refused by many: one column that may differ is enough."""
+
+    def own(columns: Columns) -> np.ndarray:
+        busy()
+        return 2 * columns["y"] + np.array([ord(each[0]) for each in columns["b"]])
+
+    def shared(columns: Columns) -> np.ndarray:
+        return own(columns) - own(columns).mean()
+
+    for answer, joins in ((own, True), (shared, False)):
+        predictor = Predictor(FakeAlgorithm(known_only(names, answer), KNOWN), TOP)
+        assert predictor.health() is None
+        assert predictor.joins == joins
+
+
+def test_a_model_that_knows_its_example_only_is_not_joined(lines: Lines) -> None:
+    """Copies of the example would show nothing: one line says so, and what would help."""
+    algorithm = FakeAlgorithm(known_only("abxy", lambda columns: busy() or columns["x"]), KNOWN)
+    predictor = Predictor(algorithm, TOP)
+    assert predictor.health() is None
+    assert not predictor.joins
+    [told] = [line["message"] for line in lines()[0] if "one by one" in line["message"]]
+    assert "predict refuses whatever differs from the example" in told
+    assert "have it take another value in one column at least. InvalidValue: y has" in told
+
+
+def test_a_model_that_predicts_one_number_only_is_not_joined(lines: Lines) -> None:
+    """Where all of the trial's rows are predicted the same, a mean over them would not show."""
+    algorithm = FakeAlgorithm(lambda columns: busy() or columns["x"] * 0 + 0.5, KNOWN)
+    predictor = Predictor(algorithm, TOP)
+    assert predictor.health() is None
+    assert not predictor.joins
+    [told] = [line["message"] for line in lines()[0] if "one by one" in line["message"]]
+    assert "16 rows that differ are all predicted [0.5], so it cannot be seen" in told
+
+
+@pytest.mark.parametrize("answer", ["a", 1, [0.0, 1.0]], ids=str)
+def test_the_same_label_for_all_is_no_reason(answer: Any) -> None:
+    """Labels do not shift with the company, nor do probabilities that are 0 and 1."""
+    told = FakeAlgorithm(lambda columns: busy() or np.array([answer] * len(columns["x"])), KNOWN)
+    predictor = Predictor(told, TOP)
     assert predictor.health() is None
     assert predictor.joins
+
+
+@pytest.mark.parametrize(
+    ("per_call_s", "per_row_s", "joins", "most_s"),
+    [(0.3, 0, True, 3), (0, 0.3, False, 4.5), (0, 0.1, False, 2.5), (0.002, 0.0001, True, 1)],
+)
+def test_a_trial_does_not_hold_up_the_start(
+    per_call_s: float,
+    per_row_s: float,
+    joins: bool,
+    most_s: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    The self-test asks a slow model for few rows, by a clock that only the model moves: one that
+    waits for something is joined, one that takes its time for each row is not.
+    """
+    seconds = 0.0
+
+    def answer(columns: Columns) -> np.ndarray:
+        nonlocal seconds
+        seconds += per_call_s + per_row_s * rows_of(columns)
+        return latitude(columns)
+
+    for module in ("company", "predictor"):
+        monkeypatch.setattr(f"{module}.perf_counter", lambda: seconds)
+    predictor = Predictor(FakeAlgorithm(answer), TOP)
+    assert predictor.health() is None
+    assert predictor.joins == joins
+    assert seconds <= most_s
 
 
 def test_a_quick_model_is_not_asked_for_more() -> None:
