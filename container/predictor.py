@@ -21,7 +21,8 @@ from sagemaker_runtime.errors import (
     as_exception,
     text_of,
 )
-from sagemaker_runtime.formats.table import for_predict
+from sagemaker_runtime.formats.columns import copied
+from sagemaker_runtime.formats.table import Table, for_predict
 from sagemaker_runtime.serving.metrics import recorder
 
 # A faster model is never asked for several requests at once: that would take longer than it saves.
@@ -155,8 +156,11 @@ class Predictor:
         """
         Return what the algorithm does for a piece, whose values it may refuse by RequestError.
         """
-        given = for_predict(self.algorithm.input, piece)
-        prediction = self.algorithm.predict(self._model, given)
+        reader = self.algorithm.input
+        # predict may change what it is given; the piece is counted, captured, and predicted again
+        # when it was refused among others.
+        own = copied(piece) if isinstance(reader, Table) else piece
+        prediction = self.algorithm.predict(self._model, for_predict(reader, own))
         if self._tested:  # the self-test's examples are nobody's requests
             recorder.piece(piece, rows, prediction)
         return prediction

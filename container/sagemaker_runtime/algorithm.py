@@ -40,6 +40,7 @@ piece, large tables come in several of some thousand rows each, a piece without 
 and all but ``Table`` give the whole body at once. Before the first answer, the self-test of
 ``/ping`` calls it with the example of ``INPUT``: twice with one row and, where there are rows, once
 with two. A large body is predicted in a thread, maybe while a small one is predicted outside it.
+It may change the columns or the frame that it is given, which are copies.
 
 Requests for a ``Table`` that come while the model is busy are predicted in one call, their rows
 together, where the self-test found that this pays and that a row is predicted as it is alone: it

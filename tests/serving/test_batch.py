@@ -13,7 +13,7 @@ from application import LINE, RECORD, client_of
 from fake_algorithm import FakeAlgorithm
 from harness import wait_until
 from http_assertions import assert_error
-from sagemaker_runtime.algorithm import Columns
+from sagemaker_runtime.algorithm import Column, Columns, Table
 from sagemaker_runtime.errors import InvalidValue
 from sagemaker_runtime.serving.batch import execution_parameters
 from sagemaker_runtime.settings import Settings
@@ -154,6 +154,42 @@ def test_records_that_predict_refuses_are_marked(copies: int) -> None:
             assert row == {"prediction": 40.715937}
         else:
             assert row["error"]["where"]["row"] == at + 1
+
+
+def tenfold(given: Any) -> Any:
+    """Change what it is given, and then refuse a negative row."""
+    if isinstance(given, dict) and given["x"].dtype.kind == "O":
+        for each in given["x"]:
+            each *= 10
+        values = np.array([each[0] for each in given["x"]])
+    else:
+        given["x"] *= 10
+        values = np.array(given["x"])
+    if (values < 0).any():
+        raise InvalidValue("negative", row=int((values < 0).argmax()) + 1)
+    return values
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize(
+    "table",
+    [
+        Table(Column("x", "number", "1")),
+        Table(Column("x", "number", "1"), as_frame=True),
+        Table(Column("x", "numbers", "[1]")),
+    ],
+    ids=["columns", "frame", "lists"],
+)
+def test_an_algorithm_may_change_what_it_is_given(table: Table, size: int) -> None:
+    """Rows that are predicted again, as one among them was refused, are as they came."""
+    client = client_of(algorithm=FakeAlgorithm(tenfold, table), bad_records="mark")
+    values = [1, 2, -1, 4] * size
+    body = "\n".join(f"[{x}]" if table.features[0].kind == "numbers" else str(x) for x in values)
+    response = client.post("/invocations", data=body, content_type="text/csv")
+    assert response.status_code == 200
+    first, second, bad, last = response.get_data(as_text=True).splitlines()[-4:]
+    assert [first, second, last] == ["10.0", "20.0", "40.0"]
+    assert "negative" in bad
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,24 @@ def test_a_bad_row_fails_its_own_request_only(
     )
 
 
+def test_rows_that_are_asked_for_again_are_as_they_came() -> None:
+    """predict may change what it is given before it refuses a row of somebody else's."""
+
+    def answer(columns: Columns) -> np.ndarray:
+        busy()
+        for each in columns["x"]:
+            each *= 10
+        values = np.array([each[0] for each in columns["x"]])
+        if (values < 0).any():
+            raise InvalidValue("negative")
+        return values
+
+    client = ready(FakeAlgorithm(answer, Table(Column("x", "numbers", "[1]"))))
+    answers = at_once(*(lambda x=x: post(client, f"[{x}]\n") for x in (1, 2, -1, 4)))
+    assert [each.status_code for each in answers] == [200, 200, 422, 200]
+    assert [answers[at].data for at in (0, 1, 3)] == [b"10.0\n", b"20.0\n", b"40.0\n"]
+
+
 def test_a_call_that_took_too_long_is_not_tried_again() -> None:
     """gunicorn ends a worker whose event loop stands still: all who waited are told, once."""
     calls: list[int] = []
