@@ -128,7 +128,7 @@ def _switch_on(
         "ScalableDimension": CONCURRENCY if of_kind == "serverless" else INSTANCES,
     }
     if of_kind == "serverless":
-        _hold_ready(session, name, variant, least)
+        hold_ready(session, name, variant, least)
     bounds = {"MinCapacity": least, "MaxCapacity": most}
     send(session, "application-autoscaling", "register_scalable_target", place | bounds)
     tracking: dict[str, Any] = {
@@ -156,7 +156,7 @@ def _switch_on(
         _come_up(session, name, variant, place, cooldown)
 
 
-def _hold_ready(session: Session, name: str, variant: str, least: int) -> None:
+def hold_ready(session: Session, name: str, variant: str, least: int) -> None:
     """
     Let a serverless variant hold some ready: only then there is something to scale.
     """

@@ -14,6 +14,7 @@ from deploy.transition import Change
 
 HOUR_S = 3600
 CAPTURE = "DataCaptureConfig"
+VARIANTS = ("ProductionVariants", "ShadowProductionVariants")
 
 
 def serving(session: Session, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -150,7 +151,9 @@ def _check_quota(session: Session, change: Change, strategy: Strategy) -> None:
     counts = _instances(change)
     needed: dict[str, int] = {}
     for configuration in (change.old, change.request):
-        for each in configuration["ProductionVariants"]:
+        if configuration is change.request and "DesiredInstanceCount" in change.excluded:
+            counts = {}  # it says itself how many
+        for each in (each for member in VARIANTS for each in configuration.get(member, [])):
             if instance_type := each.get("InstanceType"):
                 count = counts.get(each["VariantName"], each.get("InitialInstanceCount", 1))
                 if strategy.kind == "rolling" and configuration is change.request:

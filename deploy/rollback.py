@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from deploy import operations
+from deploy import autoscale, operations
 from deploy.errors import UsageError
 from deploy.options import command
 from deploy.preparation import prepare, serving
 from deploy.session import Session, describe, finish
 from deploy.strategies import Strategy
-from deploy.transition import Transition
+from deploy.transition import Transition, types
 
 # At once and without alarms, of which one may be red just now.
 AT_ONCE = Strategy(guarded=False)
@@ -51,6 +51,27 @@ def rollback(session: Session, name: str, wanted: str = "") -> dict[str, Any]:
     if not described:
         raise UsageError(f"there is no endpoint configuration {wanted}; name one that is: --to")
     request = operations.accepted(session, "sagemaker", "CreateEndpointConfig", described)
-    change = prepare(session, found, old, wanted, request, AT_ONCE)
+    # A variant that comes back has its configuration's weight, beside which the others' later ones
+    # would say something else.
+    decided = () if set(types(old)) == set(types(request)) else ("DesiredWeight",)
+    change = prepare(session, found, old, wanted, request, AT_ONCE, excluded=decided)
     Transition(session, change).run()
+    if session.wait:
+        _hold_ready(session, found, request)
     return {"endpoint": name, "configuration": wanted, "before": old["EndpointConfigName"]}
+
+
+def _hold_ready(session: Session, found: dict[str, Any], request: dict[str, Any]) -> None:
+    """
+    Let serverless variants hold ready what they held: AWS retains it for no update.
+    """
+    most = {
+        each["VariantName"]: each["ServerlessConfig"]["MaxConcurrency"]
+        for each in request["ProductionVariants"]
+        if "ServerlessConfig" in each
+    }
+    for each in found["ProductionVariants"]:
+        ready = each.get("DesiredServerlessConfig", {}).get("ProvisionedConcurrency")
+        name = each["VariantName"]
+        if ready and name in most:
+            autoscale.hold_ready(session, found["EndpointName"], name, min(ready, most[name]))

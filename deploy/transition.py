@@ -257,11 +257,12 @@ def ask(session: Session, method: str, request: dict[str, Any]) -> None:
 
 
 def _set_counts(session: Session, endpoint: str, counts: dict[str, int]) -> None:
-    wanted = [
-        {"VariantName": name, "DesiredInstanceCount": count} for name, count in counts.items()
-    ]
-    request = {"EndpointName": endpoint, "DesiredWeightsAndCapacities": wanted}
-    ask(session, "update_endpoint_weights_and_capacities", request)
+    for place, (name, count) in enumerate(counts.items()):
+        if place and not session.dry_run:
+            waiting.rest(session, endpoint)  # AWS changes the capacity of one variant at a time
+        wanted = {"VariantName": name, "DesiredInstanceCount": count}
+        request = {"EndpointName": endpoint, "DesiredWeightsAndCapacities": [wanted]}
+        ask(session, "update_endpoint_weights_and_capacities", request)
 
 
 def _bring_back(session: Session, record: dict[str, Any]) -> None:

@@ -116,7 +116,7 @@ def update(
     if image and not model:
         model = _archive(session, changed)
     wanted = models.wanted(session, model, image)
-    request = _request(session, name, old, changed, wanted.name)
+    request = _request(session, found, old, changed, wanted.name)
     if wanted.image:
         entry = next(e for e in request["ProductionVariants"] if e["ModelName"] == wanted.name)
         images.check(wanted.image, entry.get("InstanceType", ""))
@@ -168,18 +168,27 @@ def _archive(session: Session, variant: dict[str, Any]) -> str:
 
 
 def _request(
-    session: Session, name: str, old: dict[str, Any], changed: dict[str, Any], model: str
+    session: Session,
+    found: dict[str, Any],
+    old: dict[str, Any],
+    changed: dict[str, Any],
+    model: str,
 ) -> dict[str, Any]:
     """
     Return the new configuration: deploy.toml's, with what only the running one knows.
     """
-    request = endpoints.configuration(session, kind(old), name, model)
+    request = endpoints.configuration(session, kind(old), found["EndpointName"], model)
     (entry,) = request["ProductionVariants"]
     entry["VariantName"] = changed["VariantName"]
     if "InitialVariantWeight" in changed:
         entry["InitialVariantWeight"] = changed["InitialVariantWeight"]
-    if provisioned := changed.get("ServerlessConfig", {}).get("ProvisionedConcurrency"):
-        entry["ServerlessConfig"]["ProvisionedConcurrency"] = provisioned
+    runs = {each["VariantName"]: each for each in found.get("ProductionVariants", [])}
+    # AWS retains what is held ready for no update, so that the configuration has to say it.
+    now = runs.get(changed["VariantName"], {}).get("DesiredServerlessConfig")
+    ready = (now or changed.get("ServerlessConfig", {})).get("ProvisionedConcurrency")
+    if ready:
+        limits = entry["ServerlessConfig"]
+        limits["ProvisionedConcurrency"] = min(ready, limits["MaxConcurrency"])
     request["ProductionVariants"] = [
         entry if each["VariantName"] == changed["VariantName"] else each
         for each in old["ProductionVariants"]

@@ -19,6 +19,9 @@ from deploy.transition import Transition, ask
 PRODUCTION, SHADOW = "ProductionVariants", "ShadowProductionVariants"
 ADDED_PERCENT = 10.0
 AT_ONCE = Strategy(guarded=False)  # other variants than before: AWS watches no alarms then
+# What the new configuration decides, not the running endpoint: the requests of a variant that goes
+# are for those that stay.
+DECIDED = {"promote": ("DesiredInstanceCount", "DesiredWeight"), "remove": ("DesiredWeight",)}
 
 
 @command()
@@ -78,16 +81,30 @@ def variants(
     if verb == "shift":
         _shift(session, found, which, percent)
     else:
-        request, made = _requested(session, old, verb, which, percent, model, image)
-        new = named(name, request)
-        excluded = ("DesiredInstanceCount", "DesiredWeight") if verb == "promote" else ()
-        change = prepare(session, found, old, new, request, AT_ONCE, 0, made, excluded)
+        request, made = _requested(session, found, old, verb, which, percent, model, image)
+        new, decided = named(name, request), DECIDED.get(verb, ())
+        change = prepare(session, found, old, new, request, AT_ONCE, 0, made, decided)
         Transition(session, change).run()
     finish(session, {"endpoint": name, "look": f"./deploy.sh variants {name}"})
 
 
+def _running(found: dict[str, Any], old: dict[str, Any], member: str) -> list[dict[str, Any]]:
+    """
+    Return the configured variants with the counts and weights that they have come to since.
+    """
+    runs = {each["VariantName"]: each for each in found.get(member, [])}
+    listed = []
+    for each in old.get(member, []):
+        now = runs.get(each["VariantName"], {})
+        count = now.get("DesiredInstanceCount", each.get("InitialInstanceCount", 1))
+        weight = now.get("DesiredWeight", each.get("InitialVariantWeight", 1.0))
+        listed.append(each | {"InitialInstanceCount": count, "InitialVariantWeight": weight})
+    return listed
+
+
 def _requested(
     session: Session,
+    found: dict[str, Any],
     old: dict[str, Any],
     verb: str,
     which: str,
@@ -100,7 +117,7 @@ def _requested(
     """
     request = accepted(session, "sagemaker", "CreateEndpointConfig", old)
     del request["EndpointConfigName"]
-    listed, shadows = list(old[PRODUCTION]), list(old.get(SHADOW, []))
+    listed, shadows = (_running(found, old, member) for member in (PRODUCTION, SHADOW))
     if verb in ("promote", "remove"):
         there = {each["VariantName"]: each for each in listed[1:] + shadows}
         if which not in there:
@@ -109,9 +126,16 @@ def _requested(
         kept = [each for each in listed if each["VariantName"] != which]
         shadows = [each for each in shadows if each["VariantName"] != which]
         if verb == "promote":
-            count = sum(each.get("InitialInstanceCount", 0) for each in (listed[0], there[which]))
-            first = {"VariantName": listed[0]["VariantName"], "InitialInstanceCount": count}
-            kept[0] = there[which] | first | {"InitialVariantWeight": 1.0}
+            both = (listed[0], there[which])
+            kept[0] = there[which] | {
+                "VariantName": listed[0]["VariantName"],
+                "InitialInstanceCount": sum(each["InitialInstanceCount"] for each in both),
+                "InitialVariantWeight": sum(
+                    each["InitialVariantWeight"] for each in both if each in listed
+                ),
+            }
+        if not any(each["InitialVariantWeight"] for each in kept):  # all requests were another's
+            kept = [each | {"InitialVariantWeight": 1.0} for each in kept]
         made = []
     else:
         if any(each["VariantName"] == which for each in listed + shadows):
@@ -122,7 +146,7 @@ def _requested(
         (entry,) = endpoints.configuration(session, "realtime", "", wanted.name)[PRODUCTION]
         if wanted.image:
             images.check(wanted.image, entry["InstanceType"])
-        total = sum(each.get("InitialVariantWeight", 1.0) for each in listed)
+        total = sum(each["InitialVariantWeight"] for each in listed)
         entry |= {"VariantName": which}
         if verb == "shadow":
             entry["InitialVariantWeight"] = total * (100 if percent is None else percent) / 100
@@ -149,8 +173,9 @@ def _shift(session: Session, found: dict[str, Any], which: str, percent: float |
     if which not in weights or len(weights) < 2:
         raise UsageError(f"--shift is '{which}'; expected one of several: {', '.join(weights)}")
     others = sum(weight for name, weight in weights.items() if name != which)
+    even = 1 / (len(weights) - 1)
     wanted = {
-        name: percent if name == which else (100 - percent) * (weight / others if others else 1)
+        name: percent if name == which else (100 - percent) * (weight / others if others else even)
         for name, weight in weights.items()
     }
     listed = [{"VariantName": name, "DesiredWeight": weight} for name, weight in wanted.items()]

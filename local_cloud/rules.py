@@ -209,12 +209,15 @@ CREATE: dict[str, Callable[[Cloud, Record], None]] = {
 }
 
 
-def check_capacity(wanted: Record, fleet: Fleet) -> None:
+def check_capacities(listed: list[Record], fleet: Fleet) -> None:
     """
-    UpdateEndpointWeightsAndCapacities, guide "endpoint-auto-scaling": only asynchronous endpoints
-    come to no instance.
+    UpdateEndpointWeightsAndCapacities, reference: weights of all variants, or the capacity of one;
+    guide "endpoint-auto-scaling": only asynchronous endpoints come to no instance.
     """
-    if wanted.get("DesiredInstanceCount") == 0 and "AsyncInferenceConfig" not in fleet.config:
+    counts = [each["DesiredInstanceCount"] for each in listed if "DesiredInstanceCount" in each]
+    if len(counts) > 1:
+        raise invalid("The capacity of one variant can be updated at a time")
+    if 0 in counts and "AsyncInferenceConfig" not in fleet.config:
         raise invalid("DesiredInstanceCount must be at least 1 for a real-time endpoint")
 
 

@@ -100,10 +100,10 @@ class Endpoints:
             record = self._ready(asked["EndpointName"])
             endpoint = self._running[record["EndpointName"]]
             known = {each.name for each in endpoint.fleet.variants}
+            rules.check_capacities(asked["DesiredWeightsAndCapacities"], endpoint.fleet)
             for wanted in asked["DesiredWeightsAndCapacities"]:
                 if wanted["VariantName"] not in known:
                     raise invalid(f"Variant {wanted['VariantName']} not found in {endpoint.name}")
-                rules.check_capacity(wanted, endpoint.fleet)
             self._cloud.records.change(record, EndpointStatus="Updating", FailureReason=None)
         self._cloud.clock.background(self._scale, endpoint, asked["DesiredWeightsAndCapacities"])
         return record

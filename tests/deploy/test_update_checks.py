@@ -115,6 +115,30 @@ def judged(account, monkeypatch):
     monkeypatch.setattr(account.client("iam"), "simulate_principal_policy", simulate, raising=False)
 
 
+def test_what_a_variant_more_needs_is_in_the_quota(run, account, tmp_path):
+    """Beside one instance and its successor a shadow wants a third."""
+    run("realtime", "--model", tmp_path / "model")
+    account.quotas = {"ml.m5.large for endpoint usage": 2}
+    ended = run("variants", "--shadow", "trial", "--model", tmp_path / "model")
+    assert (ended.code, "3 ml.m5.large are wanted" in ended.err) == (ExitCode.USAGE, True)
+
+
+def test_capacities_are_changed_one_after_the_other(run, account, served):
+    """AWS takes the capacity of one variant at a time."""
+    sagemaker = account.client("sagemaker")
+    (only,) = sagemaker.list_endpoint_configs()["EndpointConfigs"]
+    found = sagemaker.describe_endpoint_config(EndpointConfigName=only["EndpointConfigName"])
+    (entry,) = found["ProductionVariants"]
+    listed = [entry | {"VariantName": name} for name in ("main", "trial")]
+    sagemaker.create_endpoint_config(EndpointConfigName="two", ProductionVariants=listed)
+    sagemaker.delete_endpoint(EndpointName="toys")
+    sagemaker.create_endpoint(EndpointName="toys", EndpointConfigName="two")
+    planned = run(*served, "--variant", "main", "--spare", 1, "--dry-run").json()
+    asked = [each["input"] for each in planned if "-weights-" in each.get("command", "")]
+    raised = [each["DesiredWeightsAndCapacities"] for each in asked[:2]]
+    assert [[each["VariantName"] for each in listed] for listed in raised] == [["main"], ["trial"]]
+
+
 def test_the_templates_role_sees_the_default_alarms(run, served, judged):
     """IAM is asked about them, not about all alarms, which it may not see."""
     ended = run(*served, "--dry-run")

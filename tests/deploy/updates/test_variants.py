@@ -16,8 +16,10 @@ def shares(cloud, endpoint, times=20):
 
 def test_two_models_share_the_requests(run, cloud, model):
     """
-    1. a challenger gets a quarter 2. a half 3. they are compared 4. its model takes the first
-    variant's place 5. and back, to the shares of that configuration. Result: the shares are those.
+    1. a challenger gets a quarter 2. a half 3. they are compared 4. the first one is scaled 5. the
+    challenger's model takes its place 6. and back, to the shares of that configuration 7. the
+    challenger gets a half and goes, another one gets a tenth. Result: the shares are those, and the
+    model that took the place has the instances of both.
     """
     run("realtime", "--name", "pair", "--model", model("old"))
     command = ["variants", "pair", "--add", "challenger", "--percent", 25, "--model", model("new")]
@@ -39,15 +41,24 @@ def test_two_models_share_the_requests(run, cloud, model):
         ended = run("variants", "pair", "--hours", hours, "--json", poll=False)
         assert ended.code == 0, ended.err
         assert all(each["requests"] for each in ended.json()["variants"])
+    cloud.client().update_endpoint_weights_and_capacities(
+        EndpointName="pair",
+        DesiredWeightsAndCapacities=[{"VariantName": "main", "DesiredInstanceCount": 2}],
+    )
+    cloud.settled("pair")
     ended = run("variants", "pair", "--promote", "challenger")
     assert ended.code == 0, ended.err
     assert shares(cloud, "pair") == {"new": 20}
     (left,) = cloud.settled("pair")["ProductionVariants"]
-    assert (left["VariantName"], left["DesiredInstanceCount"]) == ("main", 2)
+    assert (left["VariantName"], left["DesiredInstanceCount"]) == ("main", 3)
     assert run("rollback", "pair").code == 0
     assert shares(cloud, "pair") == {"old": 15, "new": 5}
+    assert run("variants", "pair", "--shift", "challenger", "--percent", 50).code == 0
     assert run("variants", "pair", "--remove", "challenger").code == 0
     assert shares(cloud, "pair") == {"old": 20}
+    ended = run("variants", "pair", "--add", "second", "--model", model("new"))
+    assert ended.code == 0, ended.err
+    assert shares(cloud, "pair") == {"old": 18, "new": 2}
     cloud.delete("pair")
 
 
@@ -121,14 +132,25 @@ def test_a_queue_sleeps_and_wakes(run, cloud, model, tmp_path):
 
 
 def test_what_a_serverless_endpoint_holds_ready_is_scaled(run, cloud, model):
-    """From one, which it then holds ready, to at most what it may have."""
+    """
+    From one, which it then holds ready, to at most what it may have; an update and the way back
+    leave that.
+    """
     run("serverless", "--name", "light", "--model", model("light"))
     ended = run("autoscale", "light", "--max", 11)
     assert (ended.code, "serverless.max_concurrency allows 10" in ended.err) == (64, True)
     ended = run("autoscale", "light", "--max", 3)
     assert ended.code == 0, ended.err
-    (variant,) = cloud.settled("light")["ProductionVariants"]
-    assert variant["CurrentServerlessConfig"]["ProvisionedConcurrency"] == 1
+
+    def ready():
+        (variant,) = cloud.settled("light")["ProductionVariants"]
+        return variant["CurrentServerlessConfig"].get("ProvisionedConcurrency")
+
+    assert ready() == 1
+    for command in (["update", "light", "--model", model("next")], ["rollback", "light"]):
+        ended = run(*command)
+        assert ended.code == 0, ended.err
+        assert ready() == 1
     said = run("autoscale", "light", "--show", poll=False).out
     assert "SageMakerVariantProvisionedConcurrencyUtilization at 0.7" in said
     ended = run("variants", "light", "--add", "second", "--model", model("second"))
