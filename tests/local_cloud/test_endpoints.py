@@ -3,12 +3,12 @@ Endpoints whose instances are real containers: requests, variants, updates and t
 """
 
 import json
-import threading
 from collections import Counter
 
 import pytest
 from botocore.exceptions import ClientError
 
+from callers import Callers
 from clouds import BUCKET
 
 pytestmark = pytest.mark.docker
@@ -55,36 +55,6 @@ def deployed(cloud, config):
     if cloud.settled("pair")["EndpointConfigName"] != config:
         cloud.client().update_endpoint(EndpointName="pair", EndpointConfigName=config)
         assert cloud.settled("pair")["EndpointConfigName"] == config
-
-
-class Callers:
-    """
-    Four clients that ask all the while.
-    """
-
-    def __init__(self, cloud, endpoint):
-        self.answers = Counter()
-        self._ended = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._ask, args=(cloud, endpoint)) for _ in range(4)
-        ]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self.answers
-
-    def __exit__(self, *_):
-        self._ended.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, cloud, endpoint):
-        while not self._ended.wait(0.02):
-            try:
-                self.answers[cloud.ask(endpoint).decode()] += 1
-            except ClientError as error:
-                self.answers[error.response["Error"]["Code"]] += 1
 
 
 def test_a_request_reaches_the_container_as_it_was_sent(cloud, pair):

@@ -2,18 +2,16 @@
 A local cloud whose hours are seconds, the commands in it, and endpoints to change.
 """
 
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from deploy import rehearsal
 from local_cloud import images
 from local_cloud.server import REGION, local_cloud
 
+from callers import Callers
 from clouds import OWN_KEY, Rehearsal
 from deployments import Commands
 
@@ -53,38 +51,10 @@ def model(tmp_path: Path) -> Callable[[str], Path]:
     return make
 
 
-class Asking:
-    """Four clients that ask an endpoint all the while; what they were told, and how often."""
-
-    def __init__(self, cloud: Rehearsal, endpoint: str) -> None:
-        self.answers: Counter[str] = Counter()
-        self._ended = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._ask, args=(cloud, endpoint)) for _ in range(4)
-        ]
-
-    def __enter__(self) -> "Counter[str]":
-        for thread in self._threads:
-            thread.start()
-        return self.answers
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, cloud: Rehearsal, endpoint: str) -> None:
-        while not self._ended.wait(0.02):
-            try:
-                self.answers[cloud.ask(endpoint).decode()] += 1
-            except ClientError as error:
-                self.answers[error.response["Error"]["Code"]] += 1
-
-
 @pytest.fixture
-def asking(cloud: Rehearsal) -> Callable[[str], Asking]:
+def asking(cloud: Rehearsal) -> Callable[[str], Callers]:
     """Asks an endpoint for as long as the context lasts."""
-    return lambda endpoint: Asking(cloud, endpoint)
+    return lambda endpoint: Callers(cloud, endpoint)
 
 
 class Scaled:
