@@ -9,7 +9,7 @@ import joblib
 
 from sagemaker_runtime.algorithm import Column, Columns, Table, TrainingJob
 
-INPUT = Table(Column("text", "text", "some words"))
+INPUT = Table(Column("text", "text", "koad miet"))
 HYPERPARAMETERS = ()
 
 
