@@ -14,6 +14,8 @@ KINDS = {
     "model": "model",
     "training-job": "training_job",
     "transform-job": "transform_job",
+    "pipeline": "pipeline",
+    "model-package-group": "model_package_group",
     "alarm": "alarm",
 }
 

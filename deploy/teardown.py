@@ -7,7 +7,7 @@ import click
 from deploy import models, operations, owned, scaling, waiting
 from deploy.errors import Interrupted, UsageError
 from deploy.options import command
-from deploy.session import Session, describe, finish, home, say, send
+from deploy.session import Session, client, describe, finish, home, say, send
 
 
 @command()
@@ -17,8 +17,8 @@ def teardown(session: Session, name: str | None, yes: bool) -> None:
     """
     Delete what carries the application's tag, after asking.
 
-    These are all endpoints, or one, with scaling, configurations, models and alarms. Data, logs,
-    images and roles stay.
+    These are all endpoints, or one, with scaling, configurations, models and alarms; with all of
+    them the pipeline that retrains and the registered models. Data, logs, images and roles stay.
 
     \b
     ./deploy.sh teardown
@@ -30,11 +30,17 @@ def teardown(session: Session, name: str | None, yes: bool) -> None:
     # Tags of what was deleted a moment ago are still listed.
     things = [e for e in things if e.kind == "alarm" or describe(session, e.kind, e.name)]
     _check_use(session, things)
+    versions = _versions(session, things)
     for each in things:
-        say(f"{each.kind.replace('_', ' ')} {each.name}")
+        registered = versions.get(each.name) if each.kind == "model_package_group" else None
+        more = f", with {len(registered)} registered models" if registered else ""
+        say(f"{each.kind.replace('_', ' ')} {each.name}{more}")
     asks = bool(things) and not (yes or session.dry_run)
     if asks and not click.confirm(f"Delete these {len(things)}?", err=True):
         raise Interrupted("nothing was deleted")
+    for each in things:
+        if each.kind == "pipeline":  # first, since AWS refuses it while one runs
+            send(session, "sagemaker", "delete_pipeline", {"PipelineName": each.name})
     endpoints = [each.name for each in things if each.kind == "endpoint"]
     for endpoint in endpoints:
         _delete_endpoint(session, endpoint)
@@ -46,6 +52,11 @@ def teardown(session: Session, name: str | None, yes: bool) -> None:
             send(session, "sagemaker", "delete_endpoint_config", {"EndpointConfigName": each.name})
         if each.kind == "model":
             send(session, "sagemaker", "delete_model", {"ModelName": each.name})
+    for group, listed in versions.items():
+        for arn in listed:  # a group that has any is not deleted
+            send(session, "sagemaker", "delete_model_package", {"ModelPackageName": arn})
+        request = {"ModelPackageGroupName": group}
+        send(session, "sagemaker", "delete_model_package_group", request)
     if alarms := [each.name for each in things if each.kind == "alarm"]:
         send(session, "cloudwatch", "delete_alarms", {"AlarmNames": alarms})
     kept = [
@@ -55,6 +66,22 @@ def teardown(session: Session, name: str | None, yes: bool) -> None:
         *([f"role {session.settings.role}"] if session.settings.role else []),
     ]
     finish(session, {"deleted": [f"{e.kind} {e.name}" for e in things], "kept": kept})
+
+
+def _versions(session: Session, things: list[owned.Owned]) -> dict[str, list[str]]:
+    """
+    Return the ARNs of the models that are registered in each group.
+    """
+    pages = client(session, "sagemaker").get_paginator("list_model_packages")
+    return {
+        group.name: [
+            each["ModelPackageArn"]
+            for page in pages.paginate(ModelPackageGroupName=group.name)
+            for each in page["ModelPackageSummaryList"]
+        ]
+        for group in things
+        if group.kind == "model_package_group"
+    }
 
 
 def _of_endpoint(session: Session, things: list[owned.Owned], name: str) -> list[owned.Owned]:

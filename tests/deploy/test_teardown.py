@@ -3,10 +3,13 @@
 import time
 from types import SimpleNamespace
 
+import boto3
 import pytest
-from deploy import logs, owned, waiting
+from deploy import logs, owned, rehearsal, waiting
 from deploy.errors import ExitCode
 from deploy.session import client
+
+from granted import Held
 
 WORDS = {"Model": "model", "EndpointConfig": "endpoint-config", "Endpoint": "endpoint"}
 
@@ -99,3 +102,37 @@ def test_late_lines_of_another_host_are_followed_too(run, account, tmp_path, mon
     monkeypatch.setattr(logs.time, "sleep", wait)
     ended = run("logs", "--follow")
     assert ended.out.splitlines() == ["early | of early", "late | of late"]
+
+
+def test_what_retraining_made_goes_with_everything(cloud, tmp_path):
+    """
+    1. a pipeline and a group with two models, and a strange group 2. teardown of an endpoint, which
+    is not there 3. teardown, planned and done. Result: the pipeline and the group are gone, and the
+    policies allow it.
+    """
+    sagemaker = boto3.client("sagemaker")
+    tags = [{"Key": "deploy:application", "Value": "toys"}]
+    sagemaker.create_model_package_group(ModelPackageGroupName="strange")
+    sagemaker.create_model_package_group(ModelPackageGroupName="toys", Tags=tags)
+    for _ in range(2):
+        sagemaker.create_model_package(ModelPackageGroupName="toys")
+    sagemaker.create_pipeline(
+        PipelineName="toys-retrain",
+        PipelineDefinition='{"Version": "2020-12-01", "Steps": []}',
+        ClientRequestToken="t" * 32,
+        RoleArn=rehearsal.ROLE,
+        Tags=tags,
+    )
+    lines = ['application = "toys"', f'role = "{rehearsal.ROLE}"', f'bucket = "{rehearsal.BUCKET}"']
+    run = Held(tmp_path / "deploy.toml", lines, cloud)
+    assert run("teardown", "toys", "--yes").code == ExitCode.USAGE
+    planned = [each["command"].split()[2] for each in run("teardown", "--dry-run").json()]
+    assert planned == ["delete-pipeline"] + ["delete-model-package"] * 2 + [
+        "delete-model-package-group"
+    ]
+    ended = run("teardown", "--yes")
+    assert ended.code == 0, ended.err
+    assert "model package group toys, with 2 registered models" in ended.err
+    assert sagemaker.list_pipelines()["PipelineSummaries"] == []
+    (left,) = sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
+    assert left["ModelPackageGroupName"] == "strange"
