@@ -32,6 +32,10 @@ for notebook in "$@"; do
   case "$name" in *_sdk_v3) sdk=v3 ;; esac
   "$here/setup.sh" "$sdk"
   case "$name" in
+    watch_a_model)
+      image=""
+      "$top/local_test/quickstart.sh"
+      ;;
     *pretrained*)
       image=pretrained
       "$top/build.sh" "$image" --algorithm examples/pretrained/pretrained_model
@@ -41,7 +45,7 @@ for notebook in "$@"; do
       "$top/build.sh" "$image"
       ;;
   esac
-  settings=(--set image="$image")
+  settings=(${image:+--set image="$image"})
   case "$name" in
     tune_and_register) ;;
     batch_async_serverless) "$top/local_test/train-local.sh" "$image" ;;

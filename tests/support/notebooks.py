@@ -98,7 +98,7 @@ _values = {{}}
 for _name in {names}:
     if _name in globals():
         _values[_name] = globals()[_name]
-if mode == "local":
+if globals().get("mode") == "local":
     _command = ["docker", "ps", "--all", "--filter", "network=sagemaker-local",
                 "--filter", f"ancestor={{image}}", "--format", "{{{{.Command}}}} {{{{.Status}}}}"]
     _values["_containers"] = _subprocess.check_output(_command, text=True).splitlines()
@@ -122,7 +122,7 @@ def execute(
         if "delete" in cell["metadata"].get("tags", [])
     )
     probe = PROBE.format(names=NAMES, copy=str(folder / "work"), values=str(folder / "values.json"))
-    patience = IMPATIENCE if parameters["mode"] == "cloud" else ""
+    patience = IMPATIENCE if parameters.get("mode") == "cloud" else ""
     for at, identity, code in ((place, "probe", probe), (0, "patience", patience)):
         cell = copy.deepcopy(notebook["cells"][place])
         cell |= {"id": identity, "metadata": {}, "source": code}

@@ -5,13 +5,16 @@ The notebooks about fares: executed in local mode and in the cloud's place.
 import ast
 import json
 import re
+import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
 
 import deserializers
 from clouds import watched
+from harness import free_port
 from notebooks import (
     BUCKET,
     URI,
@@ -21,11 +24,13 @@ from notebooks import (
     asked,
     assert_permitted,
     environment_of,
+    execute,
     execute_in_the_cloud,
     execute_locally,
     source,
     the,
 )
+from project import TOP
 from sagemaker_runtime.training import metric_lines
 from taxi_fare.hyperparameters import HYPERPARAMETERS
 from taxi_fare.metrics import METRICS
@@ -173,6 +178,40 @@ def test_tuning_registers_the_best_model(image, tmp_path):
         assert all(float(fare) > 2 for fare in run.values["answer"].split())
         assert platform.client().list_model_package_groups()["ModelPackageGroupSummaryList"] == []
         assert_permitted(platform)
+
+
+@pytest.mark.docker  # with the notebooks, whose environment it takes
+def test_watching_ends_in_a_better_model():
+    """
+    1. a model is trained, asked and reported on 2. fares rise and passengers are left out 3. it is
+    reported on again and trained again. Result: quiet at first, then an alarm that names both, also
+    in the server's metrics; a challenger that is better.
+    """
+    with free_port() as port:
+        pass  # the server takes it
+    name = "watch_a_model"
+    few = {
+        "trips": 7_000,
+        "rounds": 40,
+        "project": TOP,
+        "interpreter": sys.executable,
+        "port": port,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # the server's account may not enter pytest's own
+        # A second thread beside busy processes makes a fit many times as long.
+        one = {"OMP_NUM_THREADS": "1"}
+        run = execute(name, environment_of(name), Path(folder), one, **few)
+    assert run.output("monitor").startswith("quiet: Nothing changed that matters")
+    told = run.output("change")
+    (index,) = re.findall(r'psi{column="passenger_count"} (\S+)', told)
+    assert float(index) > 1
+    assert "errors changed: Predictions are too low" in told
+    assert "the requests changed too: passenger_count (missing: 0% before, 100% now)" in told
+    assert "the challenger is better" in run.output("retrain")
+    assert run.pictures == 3
+    (page,) = (cell for cell in run.cells if cell["id"] == "page")
+    assert "the requests changed too" in "".join(page["outputs"][0]["data"]["text/html"])
 
 
 def test_the_tuned_ranges_lie_within_the_table():
