@@ -48,6 +48,20 @@ def test_every_form_is_the_same_rows(given: dict[str, str], answered: dict[str, 
     assert rows.times.astype(str).tolist() == ["2012-09-04T12:00:00"] * 2
 
 
+def test_requests_of_several_forms_stay_beside_their_answers() -> None:
+    """What is read at once, by form, comes back in the order of the requests."""
+    rows = read(
+        event(side("1,a\n2,b"), side("10\n20"), "csv", at=1),
+        event(side('[{"size": 3, "kind": "c"}]', JSON), side("30"), "json", at=2),
+        event(side("kind,size\nd,4\n"), side("40"), "header", at=3),
+        event(side('{"size": 5, "kind": "e"}\n', LINES), side("50"), "lines", at=4),
+        event(side("6,f"), side("60"), "csv again", at=5),
+    )
+    assert rows.columns["size"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert rows.columns["kind"].tolist() == ["a", "b", "c", "d", "e", "f"]
+    assert rows.predicted.tolist() == [10, 20, 30, 40, 50, 60]
+
+
 def test_without_an_id_of_the_caller_the_platforms_counts() -> None:
     """The event's own id names the rows then."""
     assert read(event(side("1,a"), side("2"))).ids.tolist() == ["event-0"]

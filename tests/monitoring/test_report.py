@@ -30,7 +30,7 @@ def rows() -> Captured:
 
 
 def signs(columns: Columns) -> dict[str, object]:
-    return {"sign": columns["size"] < 0, "kind": columns["kind"] == "boat"}
+    return {"sign": ~(columns["size"] >= 0), "kind": columns["kind"] == "boat"}
 
 
 def test_repaired_rows_are_counted_by_the_algorithms_rules(baseline: Baseline) -> None:
