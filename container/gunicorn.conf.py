@@ -217,9 +217,16 @@ def post_worker_init(worker: Worker) -> None:
     Begin to count, to write lines in batches, and to capture where it is asked for.
     """
     import gevent
+    from gevent.threadpool import ThreadPool
 
-    timer = gevent.get_hub().loop.timer(LINES_S)
-    worker.lines.begin(lambda: timer.start(worker.lines.flush))
+    # It repeats, since one that has fired would start again without any time left.
+    timer = gevent.get_hub().loop.timer(LINES_S, LINES_S)
+
+    def flush() -> None:
+        timer.stop()
+        worker.lines.flush()
+
+    worker.lines.begin(lambda: timer.again(flush))
     Lines.batch = worker.lines
 
     def count() -> None:
@@ -228,10 +235,11 @@ def post_worker_init(worker: Worker) -> None:
             metrics.recorder.flush()
 
     def write() -> None:
+        pool = ThreadPool(1)  # besides that of large bodies: neither waits for the other
         while True:
             gevent.sleep(metrics.INTERVAL_S)
             if events := capture.take():
-                gevent.get_hub().threadpool.spawn(capture.write, events).get()
+                pool.spawn(capture.write, events).get()
 
     metrics.recorder.begin()
     gevent.spawn(count)

@@ -131,13 +131,15 @@ class Invocations:
             rows, content = in_thread(work, self._timeout_s, self._pool)
         else:
             rows, content = work()
+        if captured is not None and not isinstance(content, bytes):
+            capture.leave_out("its answer is streamed, or above 2 MB")
         if isinstance(content, (bytes, Spooled)):
             more: dict[str, Any] = {"bad_records": bad} if bad else {}
             log(call, 200, rows=rows, bytes=size, **more)
             if isinstance(content, bytes):
                 written_as = getattr(content, "media_type", written_as)
                 if captured is not None:
-                    _capture(call, media_type, body, written_as, content)
+                    capture.note_body(call.id, media_type, body, written_as, content)
                     recorder.captured(captured)
                 return complete(call, content, written_as)
             return Answer(content, headers(call, written_as, content.size))
@@ -252,19 +254,6 @@ def _keeping(predict: Predict, pieces: list[Piece]) -> Predict:
         return predicted
 
     return keep
-
-
-def _capture(
-    call: Call, media_type: str, body: IO[bytes], answer_type: str, content: bytes
-) -> None:
-    """
-    Hand a request and its answer to the capture; a reader may have closed the body.
-    """
-    if body.closed:
-        capture.left_out += 1
-        return
-    body.seek(0)
-    capture.note(call.id, media_type, body.read(MOST_BYTES + 1), answer_type, content)
 
 
 class Checked(Protocol):

@@ -124,6 +124,56 @@ def test_a_folder_that_cannot_be_written_is_said_once(program: Path, model: Path
         assert len(serve.log(told)) == 1
 
 
+# A folder that hangs, as a network's does, until "release" exists.
+HANGING = ALGORITHM.replace(
+    "    return None\n",
+    """    import time
+    from sagemaker_runtime.serving import capture
+
+    def hang(folder, lines):
+        (model_dir / "writing").touch()
+        while not (model_dir / "release").exists():
+            time.sleep(0.01)
+
+    capture._append = hang
+    return None
+""",
+)
+
+
+def test_a_folder_that_hangs_holds_up_nobody(shared: Path, model: Path, folder: Path) -> None:
+    """
+    1. a request is captured, and writing it does not end
+    2. a body comes that is large enough for a thread
+    Result: it is answered meanwhile.
+    """
+    program = assemble(shared / "hanging", HANGING)
+    environ = {"MODEL_SERVER_CAPTURE": "100", "MODEL_SERVER_CAPTURE_TO": str(folder)}
+    with start_serve(program, model, nginx=False, workers=1, **environ) as serve:
+        serve.wait_for_ping()
+        ask(serve, 1)
+        wait_until((model / "writing").exists, what="the request is being written")
+        assert serve.call("/invocations", b"0\n" * 50_000, headers=CSV).status == 200
+        (model / "release").touch()
+        assert serve.stop() == 0
+
+
+def test_what_is_not_captured_is_counted(program: Path, model: Path) -> None:
+    """
+    1. a request is captured, one has too large a body, one too large an answer for the memory
+    Result: the metrics count the last two, one line of the log tells of the first of them.
+    """
+    environ = {"MODEL_SERVER_CAPTURE": "100"}
+    with start_serve(program, model, nginx=False, workers=1, **environ) as serve:
+        serve.wait_for_ping()
+        for body in (b"0\n", b"0\n" * 100_000, b"0\n" * 600_000):
+            assert serve.call("/invocations", body, headers=CSV).status == 200
+        assert b"model_server_captures_left_out_total 2.0" in serve.call("/metrics").body
+        wait_until(lambda: serve.log("not captured"), what="the log tells of it")
+        [told] = serve.log("not captured")
+        assert "body and answer have more than 128 kB" in told
+
+
 @pytest.mark.parametrize(
     ("media_type", "body", "side"),
     [
@@ -154,15 +204,16 @@ def test_the_share_is_the_one_asked_for() -> None:
         assert least <= sum(found.wants() for _ in range(10_000)) <= most
 
 
-def test_what_is_too_much_is_left_out() -> None:
+def test_what_is_too_much_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that no log would take, and what comes faster than it can be written."""
-    found = Capture()
+    found, left_out = Capture(), []
+    monkeypatch.setattr("sagemaker_runtime.serving.metrics.recorder.left_out", left_out.append)
     found.note("r", "text/csv", b"1" * (MOST_BYTES + 1), "text/csv", b"")
-    assert (found.left_out, found.take()) == (1, [])
+    assert (left_out, found.take()) == ([1], [])
     fit = MOST_WAITING // MOST_BYTES
     for _ in range(fit + 5):
         found.note("r", "text/csv", b"1" * MOST_BYTES, "text/csv", b"")
-    assert found.left_out == 6
+    assert sum(left_out) == 6
     assert len(found.take()) == fit
     found.note("r", "text/csv", b"1", "text/csv", b"")
     assert len(found.take()) == 1

@@ -1,11 +1,14 @@
 """Requests as ``serve`` answers them as a whole. Each test states its scenario."""
 
+import os
 import re
 import socket
+import sys
 import time
 from contextlib import ExitStack
 from http.client import HTTPResponse
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -177,3 +180,47 @@ def test_a_caller_that_never_sends_its_header_is_dropped(program: Path, model: P
         with socket.create_connection(("127.0.0.1", serve.port), timeout=15) as caller:
             caller.sendall(b"GET /ping HTTP/1.1\r\nHost: ")
             assert caller.recv(1000) == b"" or caller.recv(1000) == b""
+
+
+# Runs serve with stdout at a socket that keeps what was written at once together.
+TO_SOCKET = """
+import os, socket, sys
+
+output = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+output.connect(sys.argv[1])
+os.dup2(output.fileno(), 1)
+os.execv(sys.executable, [sys.executable, sys.argv[2]])
+"""
+
+
+def test_lines_of_requests_are_written_together(program: Path, model: Path) -> None:
+    """
+    1. a caller sends one request after the other
+    Result: again and again several lines are written at once, not only the first time.
+    """
+    path = str(model.parent / "stdout")
+    command = [sys.executable, "-c", TO_SOCKET, path, str(program / "serve")]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(path)
+        os.chmod(path, 0o777)
+        listener.listen()
+        with start_serve(program, model, nginx=False, workers=1, command=command) as serve:
+            output, _ = listener.accept()
+            pieces: list[bytes] = []
+
+            def read() -> None:
+                with output:
+                    while piece := output.recv(2**20):
+                        pieces.append(piece)
+
+            reader = Thread(target=read)
+            reader.start()
+            serve.wait_for_ping()
+
+            def are_together() -> bool:
+                serve.call("/invocations", b"0\n", headers=CSV)
+                return sum(piece.count(b'"request"') > 1 for piece in pieces) > 2
+
+            wait_until(are_together, timeout=10, what="lines are written together")
+            assert serve.stop() == 0
+            reader.join(10)

@@ -2,7 +2,7 @@
 Requests and answers, kept for monitoring in the form of SageMaker's data capture.
 
 While a request is answered it only leaves a line in a queue. Once a second a thread writes them.
-Where that takes longer than requests come in, events are left out: no request waits.
+Where that takes longer than requests come in, events are left out and counted: no request waits.
 """
 
 import base64
@@ -17,10 +17,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
+from typing import IO
 
 import orjson
 
 from sagemaker_runtime.formats.media_types import CSV, MEDIA_TYPES
+from sagemaker_runtime.serving.metrics import recorder
 
 STDOUT = "stdout"
 # Of a request and its answer together: CloudWatch cuts a line of the log at 256 kB, and base64 and
@@ -46,11 +48,10 @@ class Capture:
 
     def __init__(self) -> None:
         self.percent = 0
-        self.left_out = 0
         self._to = STDOUT
         self._queue: deque[Line] = deque()
         self._waiting = 0
-        self._told = False
+        self._told = self._told_of_left_out = False
 
     def begin(self, percent: int, to: str) -> None:
         """
@@ -64,6 +65,23 @@ class Capture:
         """
         return self.percent > 0 and random.random() * 100 < self.percent  # noqa: S311 - no secret
 
+    def note_body(
+        self,
+        name: str,
+        given_type: str,
+        given: IO[bytes],
+        answered_type: str,
+        answered: bytes,
+    ) -> None:
+        """
+        Queue an event of a body, unless its reader has closed it.
+        """
+        if given.closed:
+            self.leave_out("its reader has closed the body")
+            return
+        given.seek(0)
+        self.note(name, given_type, given.read(MOST_BYTES + 1), answered_type, answered)
+
     def note(
         self, name: str, given_type: str, given: bytes, answered_type: str, answered: bytes
     ) -> None:
@@ -71,8 +89,11 @@ class Capture:
         Queue an event; what is too large, or more than can be written, is left out.
         """
         size = len(given) + len(answered)
-        if size > MOST_BYTES or self._waiting + size > MOST_WAITING:
-            self.left_out += 1
+        if size > MOST_BYTES:
+            self.leave_out(f"body and answer have more than {MOST_BYTES // 1024} kB")
+            return
+        if self._waiting + size > MOST_WAITING:
+            self.leave_out("more come than can be written")
             return
         self._waiting += size
         moment = int(time.time())
@@ -85,6 +106,18 @@ class Capture:
             _side(answered_type, "OUTPUT", answered),
         )
         self._queue.append((moment // HOUR_S, made))
+
+    def leave_out(self, why: str) -> None:
+        """
+        Count a request that was to be captured and is not; the log tells of the first.
+        """
+        recorder.left_out(1)
+        if not self._told_of_left_out:
+            self._told_of_left_out = True
+            logger.info(
+                "a request was not captured: %s; model_server_captures_left_out_total counts all",
+                why,
+            )
 
     def take(self) -> list[Line]:
         """
@@ -104,7 +137,7 @@ class Capture:
             else:
                 _append(Path(self._to), lines)
         except Exception:
-            self.left_out += len(lines)
+            recorder.left_out(len(lines))
             if not self._told:
                 self._told = True
                 logger.exception(

@@ -130,6 +130,9 @@ class Instruments:
             "column",
         )
         self._repaired = self._counter("model_rows_repaired", "Rows put right by a rule.", "rule")
+        self._left_out = self._counter(
+            "model_server_captures_left_out", "Requests that were to be captured and are not."
+        )
         self._known_labels: set[tuple[str, str]] = set()
 
     def requests(self, answered: Requests) -> None:
@@ -175,6 +178,12 @@ class Instruments:
         """
         for rule, rows in repaired:
             self._repaired.labels(rule).inc(rows)
+
+    def left_out(self, requests: Sequence[int]) -> None:
+        """
+        Count requests that were not captured.
+        """
+        self._left_out.inc(sum(requests))
 
     def loads(self, taken: Sequence[float]) -> None:
         """

@@ -55,6 +55,7 @@ class Recorder:
         self._captured: deque[Piece] = deque()
         self._counts: deque[Counts] = deque()
         self._repaired: deque[tuple[str, int]] = deque()
+        self._left_out: deque[int] = deque()
         self._told = False
 
     def describe(self, baseline: Baseline | None, load_s: float) -> None:
@@ -114,6 +115,13 @@ class Recorder:
         if self.is_on and self.baseline:
             self._captured.extend(pieces)
 
+    def left_out(self, requests: int) -> None:
+        """
+        Count requests that were to be captured and are not, from any thread.
+        """
+        if self.is_on:
+            self._left_out.append(requests)
+
     def repaired(self, rule: str, rows: int) -> None:
         """
         Count rows that an algorithm has put right.
@@ -161,6 +169,7 @@ class Recorder:
         instruments.counts(_taken(self._counts))
         instruments.repaired(_taken(self._repaired))
         instruments.loads(_taken(self._loads))
+        instruments.left_out(_taken(self._left_out))
         instruments.state(self.in_flight)
         if self._newest and (captured := _taken(self._captured)):
             self._newest.add(captured)
