@@ -36,7 +36,7 @@ def predict(model, columns):
     return columns["hold"]
 """
 
-TABLE = Table(Column("hold", "number", "0"))
+TABLE = Table(Column("hold", "number", "0"), label=Column("held", "number", "0"))
 
 
 def in_files(folder: Path) -> Callable[[], Captured]:
