@@ -152,6 +152,51 @@ def test_texts_have_the_most_frequent_values() -> None:
     assert bins.count(np.array(["a", "b", ""], object))[-2:].tolist() == [1, 1]
 
 
+def test_large_numbers_are_told_apart() -> None:
+    """Codes stay what they are, and days of a year as numbers fall into ten bins, by name too."""
+    codes = np.tile([1000001.0, 1000002.0, 1000003.0], 100)
+    bins = Bins.of(codes)
+    assert bins.names == ["1000001", "1000002", "1000003", "other", "missing"]
+    assert bins.count(codes).tolist() == bins.counts.tolist() == [100, 100, 100, 0, 0]
+    days = np.concatenate([20260000.0 + 100 * month + np.arange(1, 29) for month in range(1, 13)])
+    bins = Bins.of(days)
+    assert bins.counts[:10].tolist() == pytest.approx([len(days) / 10] * 10, abs=1)
+    assert len({*bins.names}) == len(bins.counts)
+    assert bins.names[0] == "up to 20260206"
+
+
+def test_what_was_the_largest_value_shows_when_it_becomes_rare() -> None:
+    """A value in most rows has a bin to itself, wherever it stands among the others."""
+    rare = np.linspace(0, 99, 50)
+    for most in (-5.0, 50.5, 100.0):
+        bins = Bins.of(np.concatenate([np.full(950, most), rare]))
+        assert 950 in bins.counts
+        changed = bins.count(np.concatenate([np.full(100, most), rare]))
+        assert psi(bins.counts, changed) > 0.2
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.tile(20250000.0 + np.repeat(np.arange(1, 13) * 100, 28) + np.tile(range(1, 29), 12), 3),
+        np.full(1_000, 1 / 3),
+        np.repeat([0.0, 1 / 3], [10, 990]),
+        np.full(1_000, np.nan),
+    ],
+    ids=["days of a year", "one value", "two values", "no value"],
+)
+def test_a_range_leaves_out_no_usual_value(values: np.ndarray, tmp_path: Path) -> None:
+    """Rows of training lie within, however many digits they have and however near they are."""
+    seen = Seen()
+    list(seen.watch([columns(values)]))
+    baseline = saved(seen, tmp_path)
+    low, high = baseline.ranges.columns.get("size", (np.nan, np.nan))
+    assert not np.any((values < low) | (values > high))
+    assert (
+        baseline.columns["size"].count(values).tolist() == baseline.columns["size"].counts.tolist()
+    )
+
+
 def test_the_index_grows_with_the_difference() -> None:
     """Equal shares are near 0, an empty bin stays finite."""
     even = np.array([100, 100, 100, 0])

@@ -2,7 +2,7 @@
 Counts of a column's values per bin: all that is kept of them, and all that drift is measured by.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -20,9 +20,9 @@ class Bins:
     """
     Bins and how many values fell into each.
 
-    Numbers: one bin up to each of ``edges`` and one above, or one for each of ``values`` and one
-    for others. Texts have ``values`` always. Behind them, in ``counts``, is the bin of what is
-    missing.
+    Numbers: one bin up to each of ``edges``, which are values of the column, and one above, or one
+    for each of ``values`` and one for others. Texts have ``values`` always. Behind them, in
+    ``counts``, is the bin of what is missing.
     """
 
     counts: np.ndarray
@@ -38,11 +38,15 @@ class Bins:
         values, times = np.unique(known, return_counts=True)
         if len(values) <= FEW_VALUES or column.dtype.kind == "O":
             most = np.sort(np.argsort(-times, kind="stable")[:FEW_VALUES])
-            chosen = tuple(_plain(value) for value in values[most].tolist())
+            chosen = tuple(values[most].tolist())
             found = cls(np.zeros(len(chosen) + 2, np.int64), None, chosen)
         else:
-            quantiles = np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])
-            edges = sorted({_plain(float(each)) for each in quantiles})
+            at = np.searchsorted(np.cumsum(times), np.arange(1, BINS) * len(known) / BINS)
+            # A value in more rows than a bin has stands alone: if it were the largest one, with all
+            # others in its bin, it could become rare without a trace.
+            alone = np.flatnonzero(times * BINS > len(known))
+            places = np.unique([*at, *alone, *(alone[alone > 0] - 1)])
+            edges = values[places].astype(float).tolist()
             found = cls(np.zeros(len(edges) + 2, np.int64), tuple(edges))
         return cls(found.count(column), found.edges, found.values)
 
@@ -91,11 +95,9 @@ class Bins:
         Return how a person calls each bin.
         """
         if self.edges is None:
-            return [*(_shown(value) for value in self.values), OTHER, MISSING]
-        shown = [_shown(edge) for edge in self.edges]
+            return [*_shown(self.values), OTHER, MISSING]
+        shown = _shown(self.edges)
         inner = [f"{low} to {high}" for low, high in pairwise(shown)]
-        if not shown:
-            return ["all", MISSING]
         return [f"up to {shown[0]}", *inner, f"above {shown[-1]}", MISSING]
 
 
@@ -116,12 +118,11 @@ def _missing(column: np.ndarray) -> np.ndarray:
     return ~np.isfinite(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)
 
 
-def _plain(value: Any) -> Any:
+def _shown(values: Sequence[Any]) -> list[str]:
     """
-    Keep six digits of a number: more than its place among the others is known by.
+    Write values as briefly as tells them apart.
     """
-    return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    texts = [f"{each:g}" if isinstance(each, float) else str(each) for each in values]
+    if len({*texts}) == len({*values}) and not any("e+" in text for text in texts):
+        return texts
+    return [f"{each:.15g}" if isinstance(each, float) else str(each) for each in values]

@@ -161,7 +161,11 @@ def _ranges(table: Table, columns: Columns) -> Ranges:
 
 
 def _quantiles(values: np.ndarray | None, at: Iterable[float]) -> list[float]:
+    """
+    Return values of a column: rounded ones might have others of it beyond them.
+    """
     known = values[np.isfinite(values)] if values is not None else ()
     if not len(known):
         return []
-    return [float(f"{each:.6g}") for each in np.quantile(known, list(at)).tolist()]
+    found: list[float] = np.quantile(known, list(at), method="closest_observation").tolist()
+    return found
