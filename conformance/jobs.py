@@ -149,21 +149,33 @@ class Jobs(Memory):
             raise NotTried("the plain job does not leave a model: see train-completes")
 
     @once
+    def without_data(self) -> Job:
+        """A job whose channels are empty."""
+        tree = self._likely_to_fail()
+        for channel in tree.channels:
+            shutil.rmtree(tree.data / channel)
+            (tree.data / channel).mkdir()
+        return self._fail(tree)
+
+    @once
     def failing(self) -> Job:
         """A job that cannot succeed: no data, else hyperparameters that are not JSON."""
-        for what in ("no data", "hyperparameters that are not JSON"):
-            data = self._lab.given.training or TrainingData({})
-            tree = Tree(self._lab.new_folder("failing"), data)
-            if what == "no data":
-                for channel in tree.channels:
-                    shutil.rmtree(tree.data / channel)
-                    (tree.data / channel).mkdir()
-            else:
-                tree.write("hyperparameters.json", '{"a": "1"')
-            network = self.trained.network if self._lab.given.training else "none"
-            job = self.train(tree, network, 120)
-            if job.not_executed:
-                raise NotTried("it cannot be started: see train-starts")
-            if not job.succeeded:
-                return job
-        raise NotOffered("it trains without data, and with hyperparameters that are not JSON")
+        if not self.without_data.succeeded:
+            return self.without_data
+        tree = self._likely_to_fail()
+        tree.write("hyperparameters.json", '{"a": "1"')
+        job = self._fail(tree)
+        if job.succeeded:
+            raise NotOffered("it trains without data, and with hyperparameters that are not JSON")
+        return job
+
+    def _likely_to_fail(self) -> Tree:
+        data = self._lab.given.training or TrainingData({})
+        return Tree(self._lab.new_folder("failing"), data)
+
+    def _fail(self, tree: Tree) -> Job:
+        network = self.trained.network if self._lab.given.training else "none"
+        job = self.train(tree, network, 120)
+        if job.not_executed:
+            raise NotTried("it cannot be started: see train-starts")
+        return job

@@ -167,6 +167,8 @@ def pipe(lab: "Lab") -> str:
     if job.exit_code is None:
         raise Failed(str(job))
     if not any(pipe.opened for pipe in pipes):
+        if job.exit_code == 0 and lab.jobs.without_data.succeeded:
+            raise NotOffered("it trains without data in File mode too")
         if job.exit_code == 0:
             raise Failed(f"no stream was opened: {job}")
         raise NotOffered(f"refused: {job}")

@@ -15,10 +15,10 @@ READ_ONLY = ("--read-only", "--tmpfs", "/tmp")
 @pytest.mark.docker
 def test_scripts_train_and_serve_in_their_image(tmp_path):
     """train.py and inference.py of the example run unchanged, with a read-only root too."""
-    data = tmp_path / "data"
-    data.mkdir()
+    data = tmp_path / "data" / "2026"  # keys below the prefix keep their folders
+    data.mkdir(parents=True)
     (data / "flowers.csv").write_text("\n".join(["a,b,c,d,species", *FLOWERS]) + "\n")
-    job = Job(tmp_path / "ml", data, **{"n-estimators": 9, "max-depth": 3})
+    job = Job(tmp_path / "ml", data.parent, **{"n-estimators": 9, "max-depth": 3})
     tag = f"container-suite/script-mode:{os.getpid()}"
     with built(tag, "--algorithm", FOLDER):
         assert job.train(tag, "train", options=READ_ONLY) == 0, job.log

@@ -63,7 +63,7 @@ def test_an_unchanged_pair_trains_and_serves(tmp_path):
     """
     1. train.py of the example is trained on two flowers.
     2. serve is started with what it saved, and inference.py, whose helper it unpickles.
-    Result: CSV and JSON are answered with probabilities, the self-test asks example.csv.
+    Result: CSV and JSON are read and written, the self-test asks example.csv.
     """
     program, root = assemble(tmp_path / "program", FOLDER), tmp_path / "ml"
     data = root / "input/data/training/flowers.csv"
@@ -84,6 +84,9 @@ def test_an_unchanged_pair_trains_and_serves(tmp_path):
         answer = serve.call("/invocations", b"[[6.2, 2.9, 4.3, 1.3]]", headers=headers)
         assert answer.json == [{"setosa": 0.0, "versicolor": 1.0}]
         headers = {"Content-Type": JSON, "Accept": CSV}
+        answer = serve.call("/invocations", b"[[6.2, 2.9, 4.3, 1.3]]", headers=headers)
+        assert answer.body == b"0.0,1.0\n"
+        headers = {"Content-Type": JSON, "Accept": "image/png"}
         answer = serve.call("/invocations", b"[[6.2, 2.9, 4.3, 1.3]]", headers=headers)
         assert_error(answer, 500, "internal_error")
         assert not serve.log("no self-test")
@@ -139,7 +142,9 @@ def test_the_default_input_reads_sparse_matrices():
     [
         ("a,b\n1,2\n", CSV),
         ("1,2\n3\n", CSV),
+        ("", CSV),
         ("{", JSON),
+        ("[]", JSON),
         ('{"instances": [[1]]}', JSON),
         (b"PK", NPY),
         (saved(np.array([{}], object)), NPY),

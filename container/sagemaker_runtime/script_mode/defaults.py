@@ -31,7 +31,10 @@ def input_fn(content: str | bytes, content_type: str) -> Any:
     try:
         if isinstance(content, str):
             values = json.loads(content) if content_type == JSON else _csv_values(content)
-            return np.atleast_2d(np.array(values, np.float32))
+            array = np.atleast_2d(np.array(values, np.float32))
+            if not array.size:
+                raise ValueError("it holds no values")
+            return array
         if content_type == NPY:
             return np.atleast_2d(np.load(BytesIO(content), allow_pickle=False))
         if content_type == NPZ:

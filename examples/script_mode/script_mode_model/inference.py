@@ -15,7 +15,9 @@ def predict_fn(input_data, model):
 
 
 def output_fn(prediction, accept):
-    if accept != "application/json":
-        raise ValueError(f"unsupported accept type: {accept}")
     classes, probabilities = prediction
-    return json.dumps([dict(zip(classes, row, strict=True)) for row in probabilities.round(4)])
+    if accept == "text/csv":
+        return "".join(",".join(map(str, row)) + "\n" for row in probabilities.round(4))
+    if accept == "application/json":
+        return json.dumps([dict(zip(classes, row, strict=True)) for row in probabilities.round(4)])
+    raise ValueError(f"unsupported accept type: {accept}")

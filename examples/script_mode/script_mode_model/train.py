@@ -19,7 +19,7 @@ if __name__ == "__main__":
     parser.add_argument("--training", default=os.environ.get("SM_CHANNEL_TRAINING"))
     args = parser.parse_args()
 
-    files = sorted(pathlib.Path(args.training).glob("*.csv"))
+    files = sorted(pathlib.Path(args.training).rglob("*.csv"))
     data = pd.concat(pd.read_csv(file) for file in files)
     x, y = data.drop(columns="species").to_numpy(), data["species"]
 
