@@ -109,8 +109,11 @@ def test_why_finds_the_row_of_a_failed_job(run, account, tmp_path):
     assert f"remedy: {causes.match(reason)[0].remedy}" in ended.out
 
 
+READING = ("monitor", "records", "evaluation")
+
+
 def test_the_commands_know_neither_the_container_nor_the_local_cloud():
-    """They meet AWS's API only; monitor reads what was captured by the server's own rules."""
+    """They meet AWS's API only; captures and labels are read by the server's own rules."""
     for path in (TOP / "deploy").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -122,4 +125,4 @@ def test_the_commands_know_neither_the_container_nor_the_local_cloud():
             for module in modules:
                 room = module.split(".")[0]
                 assert room != "local_cloud", path
-                assert room != "sagemaker_runtime" or path.stem in ("monitor", "records"), path
+                assert room != "sagemaker_runtime" or path.stem in READING, path
