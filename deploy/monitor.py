@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deploy import records
-from deploy.errors import Alarm
+from deploy.errors import Alarm, UsageError
 from deploy.options import NAME, command
 from deploy.session import Session, client, say
 
@@ -72,7 +72,13 @@ def monitor(
     if export_model_monitor:
         _export(baseline, export_model_monitor)
         return
-    captures = captures or records.destination(session, name)
+    if labels and baseline.table.label and baseline.errors is None:
+        raise UsageError(
+            f"{records.BASELINE} has no errors to compare labels with; let train call "
+            "job.seen.judge(held_out, predicted) with predictions that are values of the label "
+            f"{baseline.table.label.name}, or leave out --labels"
+        )
+    captures = captures or records.destination(session, name, of_variant=True)
     while True:
         found = look(session, baseline, captures, inputs, labels, since, until)
         try:

@@ -138,17 +138,24 @@ def archive(session: Session, name: str) -> str:
     return str(container["ModelDataUrl"])
 
 
-def destination(session: Session, name: str) -> str:
+def destination(session: Session, name: str, of_variant: bool = False) -> str:
     """
-    Return where an endpoint captures; raises UsageError when it does not.
+    Return where an endpoint captures, or its first variant, whose model ``archive`` finds; raises
+    UsageError when it does not.
     """
-    capture = _configuration(session, name).get("DataCaptureConfig", {})
+    configuration = _configuration(session, name)
+    capture = configuration.get("DataCaptureConfig", {})
     if not capture.get("DestinationS3Uri"):
         raise UsageError(
             f"the endpoint {name} does not capture; set realtime.capture_percent in deploy.toml "
             "or name what the server itself captured: --captures"
         )
-    return f"{capture['DestinationS3Uri'].rstrip('/')}/{name}/"
+    folder = f"{capture['DestinationS3Uri'].rstrip('/')}/{name}/"
+    return (
+        f"{folder}{configuration['ProductionVariants'][0]['VariantName']}/"
+        if of_variant
+        else folder
+    )
 
 
 def hour(text: str) -> datetime | None:

@@ -120,6 +120,9 @@ def labelled(
     table, label = rows.require_table(baseline.table)
     place = captures or records.destination(session, name)
     asked = records.requests(session, table, place, "", since, "")
+    if unknown := int((~asked.asked).sum()):
+        say(f"{unknown} captured rows are left out, whose requests cannot be read or are not there")
+        asked = asked.take(asked.asked)
     found, values = truth.joined(asked, records.labels(session, labels, baseline), label)
     if not len(found):
         raise UsageError(f"none of {len(asked)} captured rows has a label in {labels}")

@@ -44,7 +44,11 @@ def compare(baseline: Mapping[str, Bins], found: Mapping[str, np.ndarray]) -> li
     """
     Compare columns, of which those of too few rows are left out.
     """
-    found = {n: v for n, v in found.items() if n in baseline and len(v) >= FEWEST_ROWS}
+    found = {
+        name: values
+        for name, values in found.items()
+        if name in baseline and baseline[name].counts.any() and len(values) >= FEWEST_ROWS
+    }
     return [_compared(name, baseline[name], found[name], len(found)) for name in found]
 
 

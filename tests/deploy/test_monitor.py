@@ -114,6 +114,8 @@ def test_an_endpoints_captures_in_s3(
     home = "toys/captured/toys/main/2012/09/04"
     s3.upload_file(str(watching.captures), BUCKET, f"{home}/12/a.jsonl")
     s3.put_object(Bucket=BUCKET, Key=f"{home}/13/b.jsonl", Body=b"nobody reads this\n")
+    other = home.replace("/main/", "/other/")
+    s3.put_object(Bucket=BUCKET, Key=f"{other}/12/c.jsonl", Body=b"another variant's\n")
     s3.upload_file(str(watching.labels), BUCKET, "labels/2012/09/05/08/labels.csv")
     given = ["--labels", f"s3://{BUCKET}/labels/", "--until", "2012-09-04T13:00"]
     ended = run("monitor", *given, "--output", watching.output, "--metrics", poll=False)
@@ -123,6 +125,17 @@ def test_an_endpoints_captures_in_s3(
     assert "other lines" not in watching.report["read"]
     listed = account.client("cloudwatch").list_metrics(Namespace="ModelMonitoring")["Metrics"]
     assert {each["MetricName"] for each in listed} >= {"Drift", "MeanError", "Alarm"}
+
+
+def test_labels_need_errors_of_training(watching: Watching) -> None:
+    """Without these it is said what train has to do, not that there are no labels."""
+    watched.ask(watching.captures, watching.labels)
+    file = watching.model / "baseline.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"errors": None, "prediction": None, "segments": {}}))
+    ended = watching()
+    assert ended.code == ExitCode.USAGE
+    assert "has no errors to compare labels with; let train call job.seen.judge" in ended.err
 
 
 @pytest.mark.parametrize("place", ["files", "s3"])

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 from deploy import retrain as module
+from deploy.challengers import Champion
 from deploy.errors import ExitCode
 
+import watched
+from captures import event, side
 from deployments import BUCKET, Account, Commands, Ended
 from granted import PEOPLE, refused, statements
 
@@ -115,6 +118,22 @@ def test_a_dry_run_shows_the_calls(champion, account, how, last):
     assert commands[0].startswith("aws s3 cp ")
     assert commands[-1].startswith(f"aws sagemaker {last} ")
     assert (account.calls, account.objects()) == ([], before)
+
+
+def test_rows_whose_request_is_not_known_are_not_trained_on(tmp_path, monkeypatch, capsys):
+    """Of an answer alone, or beside an unreadable request, only the label is known."""
+    monkeypatch.setattr(module.challengers, "champion", lambda *_: Champion(str(tmp_path), ""))
+    watched.train(tmp_path)
+    (tmp_path / "labels.csv").write_text("inference_id,price\na,1\nb,2\nc,3\n")
+    (tmp_path / "captured.jsonl").write_bytes(
+        event(side("5,flat"), side("15"), "a", at=1)
+        + event(side("much,flat"), side("16"), "b", at=2)
+        + event(None, side("17"), "c", at=3)
+    )
+    places = (str(tmp_path / each) for each in ("captured.jsonl", "labels.csv"))
+    file = module.labelled(None, "toys", *places, "", tmp_path)
+    assert file.read_text().splitlines() == ["price,size,kind", "1.0,5.0,flat"]
+    assert "2 captured rows are left out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
