@@ -2,7 +2,7 @@
 Measures the start, the answers and the memory of an image where little is granted: as a serverless
 endpoint of 1 GB, and as an inference component with a quarter of a processor and 128 MB.
 
-    .venv/bin/python benchmarks/granted.py taxi-fare MODEL_FOLDER local_test/payload.csv
+    .venv/bin/python benchmarks/granted.py taxi-fare local_test/test_dir/model ONE_ROW.csv
 """
 
 import json
