@@ -63,7 +63,7 @@ def train_offline(lab: "Lab") -> str:
 
 @area.check(
     "failure-exit-code",
-    "A job that cannot succeed ends with another exit code than 0.",
+    "A job that cannot succeed ends with an exit code other than 0.",
     consequence="The job is Completed although it failed, and its empty model is deployed.",
     remedy="Let exceptions reach the end of the program, or sys.exit(1) after handling them.",
 )
