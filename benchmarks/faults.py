@@ -53,7 +53,7 @@ def _ask(server: Server, request: Request) -> Answer:
 
 
 def _status(answer: Answer) -> str:
-    return str(answer.status) if answer.status else f"no answer ({answer.why})"
+    return str(answer.status) if answer.status else "no answer"
 
 
 def disk_full(subject: Subject, payloads: Payloads, model_root: Path) -> Figures:

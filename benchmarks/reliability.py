@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import report
@@ -80,8 +81,8 @@ def measure(subject: Subject, tests: dict[str, Test], payloads: Payloads, root: 
 
 def table(results: dict[str, Any]) -> str:
     """
-    Render results: a line for each figure, a column for each subject; examples of what went wrong,
-    and who is absent, below.
+    Render results: a line for each figure, a column for each subject; an example of each thing that
+    went wrong, and who is absent, below.
     """
     subjects = results["subjects"]
     lines = [
@@ -99,7 +100,8 @@ def table(results: dict[str, Any]) -> str:
             lines.append(f"| {test} | {name} | {' | '.join(cells)} |")
         for subject, figures in by_subject.items():
             for what, examples in figures.get("examples", {}).items():
-                notes += [f"- {report.LABELS[subject]}, {test}, {what}: `{e}`" for e in examples]
+                example = shorten(examples[0], 120, placeholder=" ...")
+                notes.append(f"- {report.LABELS[subject]}, {test}, {what}: `{example}`")
     facts = "; ".join(f"{name} {value}" for name, value in results["machine"].items())
     return "\n\n".join(["\n".join(lines), *(["\n".join(notes)] if notes else []), facts]) + "\n"
 
