@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from monitoring import accuracy, drift
 
+from project import TOP
+from sagemaker_runtime.baseline import moments
 from sagemaker_runtime.baseline.bins import Bins
 from sagemaker_runtime.baseline.moments import Moments
 
@@ -47,6 +49,24 @@ def test_the_bin_that_changed_most_is_named() -> None:
     assert found.most_changed in ("other", "b")
     found = compared(np.where(np.arange(200) < 100, np.nan, 1.0), np.ones(1000))
     assert (found.most_changed, found.share_now) == ("1", 0.5)
+
+
+def test_the_page_states_the_figures_of_the_program() -> None:
+    """What raises an alarm is written as it is computed."""
+    page = " ".join((TOP / "docs/monitoring.md").read_text("utf-8").split())
+    few, many = accuracy.NEWEST
+    assert accuracy.FEWEST_ROWS == drift.FEWEST_ROWS
+    assert (accuracy.MEAN_MARGIN, accuracy.MAE_MARGIN) == (1 / 5, 1 / 4)
+    for text in (
+        f"index above {drift.MATTERS}, and chi² with p below {drift.CHANCE:.0%} over all columns",
+        f"a fifth of its mean absolute error, by {accuracy.ONCE} standard errors",
+        f"a quarter above the baseline's, by {accuracy.ONCE} standard errors",
+        f"quantiles {100 * moments.LOW:g} and {100 * moments.HIGH:g} %",
+        f"newest {few} and {many} labelled rows whenever {accuracy.EVERY} more have come, and "
+        f"takes {accuracy.AGAIN:g} standard errors",
+        f"fewer than {drift.FEWEST_ROWS} were captured",
+    ):
+        assert text.replace("1%", "1 %") in page
 
 
 @pytest.mark.parametrize(
