@@ -6,7 +6,9 @@ than one, so what has arrived when a call ends is the next one.
 """
 
 import logging
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import gevent
@@ -16,7 +18,7 @@ from gevent.threadpool import ThreadPool
 from answers import TimedOut
 from company import Join, parts
 from predictor import Predictor
-from sagemaker_runtime.errors import as_exception
+from sagemaker_runtime.errors import RequestError, as_exception
 from threads import in_thread, too_late
 from turns import let_others_in
 
@@ -45,7 +47,7 @@ class Together:
     Asks a model for several requests at once, with at most ``most_rows`` rows unless one request
     has more. Use it on the event loop only.
 
-    The model is called in the threads of ``pool``, in all of them at a time. Without a pool it is
+    The model is called in the threads of ``pool``, in all of them at once. Without a pool it is
     called on the event loop, by the greenlet that finds it idle.
     """
 
@@ -109,8 +111,8 @@ class Together:
 
     def _next(self) -> list[Asked]:
         """
-        Take who has waited longest and all who fit into the same call: whoever does not, such as
-        one with many rows, is the first of a later one.
+        Take the request that has waited longest and all that fit into the same call: one that does
+        not, such as one with many rows, is the first of a later call.
         """
         taken: list[Asked] = []
         left: list[Asked] = []
@@ -130,12 +132,13 @@ class Together:
             return self._predict(together)
         try:
             return in_thread(lambda: self._predict(together), self._timeout_s, self._pool)
-        except TimedOut as error:
+        except Exception as error:  # noqa: BLE001 - too late, or no thread to be had
             return [(None, error)] * len(together)
 
     def _predict(self, together: Sequence[Asked]) -> list[Outcome]:
         """
-        Predict in one call; when it fails in two, and so on, so that nobody gets another's error.
+        Predict in one call. When it fails the request whose row is refused is predicted by itself,
+        or else each half, and so on, so that no request gets another's error.
         """
         try:
             rows = [asked.rows for asked in together]
@@ -148,8 +151,12 @@ class Together:
             if len(together) == 1 or isinstance(error, TimedOut):
                 return [(None, as_exception(error))] * len(together)
             cause = error
-        middle = len(together) // 2
-        outcomes = self._predict(together[:middle]) + self._predict(together[middle:])
+        if (at := _refused(cause, rows)) is not None:
+            outcomes = self._predict([*together[:at], *together[at + 1 :]])
+            outcomes.insert(at, *self._predict([together[at]]))
+        else:
+            middle = len(together) // 2
+            outcomes = self._predict(together[:middle]) + self._predict(together[middle:])
         if not self._told and all(error is None for _, error in outcomes):
             self._told = True
             logger.info(
@@ -158,3 +165,13 @@ class Together:
                 exc_info=cause,
             )
         return outcomes
+
+
+def _refused(error: BaseException, rows: Sequence[int]) -> int | None:
+    """
+    Return which of the requests of so many rows has the row that an error names, if any.
+    """
+    row = error.row if isinstance(error, RequestError) else None
+    if row is None or not 0 < row <= sum(rows):
+        return None
+    return bisect_left(list(accumulate(rows)), row)

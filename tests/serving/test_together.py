@@ -194,6 +194,27 @@ def test_a_bad_row_fails_its_own_request_only(
     )
 
 
+def test_a_request_whose_row_is_named_is_set_apart_at_once() -> None:
+    """The others are predicted in one call more, whatever their number, and it in another."""
+
+    def answer(columns: Columns) -> np.ndarray:
+        if len(bad := np.flatnonzero(columns["passenger_count"] == 9)):
+            raise InvalidValue("too many", int(bad[0]) + 1, "passenger_count")
+        return costly(columns)
+
+    algorithm = FakeAlgorithm(answer)
+    client = ready(algorithm)
+    good = [lambda i=i: post(client, lines_of(i, i)) for i in range(20)]
+    bad = lambda: post(client, lines_of(7, passengers=9))  # noqa: E731
+    answers = at_once(*good[:13], bad, *good[13:])
+    assert [each.status_code for each in answers] == [200] * 13 + [422] + [200] * 7
+    assert [each.get_data(as_text=True) for each in answers[:13] + answers[14:]] == [
+        f"{float(i)}\n" * 2 for i in range(20)
+    ]
+    assert_error(answers[13], 422, "invalid_value", "too many", 1, "passenger_count")
+    assert [rows_of(columns) for columns in algorithm.calls] == [41, 40, 1]
+
+
 def test_rows_that_are_asked_for_again_are_as_they_came() -> None:
     """predict may change what it is given before it refuses a row of somebody else's."""
 
