@@ -25,6 +25,7 @@ ERRORS = {
     408: "The body stopped coming.",
     409: "A model of this name is loaded.",
     413: "The body is larger than the setting MODEL_SERVER_MAX_PAYLOAD_MB.",
+    414: "The URL is too long, as with a very long name of a model.",
     415: "The Content-Type or the Content-Encoding is not one that is read.",
     417: "Expect is something else than 100-continue.",
     422: "A value, row or column breaks the rules of the input.",
@@ -38,7 +39,7 @@ ERRORS = {
 }
 # What any route may answer, and what only those for several models do.
 ALWAYS = 500, 502, 503, 504
-OF_MODELS = 404, 409, 507
+OF_MODELS = 404, 409, 414, 507
 
 Schema = dict[str, Any]
 
@@ -137,7 +138,7 @@ def _models(predict: Schema) -> Schema:
                 "parameters": [
                     {"name": "next_page_token", "in": "query", "schema": {"type": "string"}}
                 ],
-                "responses": {"200": page, **_refusals(*ALWAYS)},
+                "responses": {"200": page, **_refusals(414, *ALWAYS)},
             },
             "post": {
                 "operationId": "load_model",
@@ -148,19 +149,19 @@ def _models(predict: Schema) -> Schema:
         },
         "/models/{model_name}/invoke": {
             "parameters": named,
-            "post": predict | {"responses": predict["responses"] | _refusals(404)},
+            "post": predict | {"responses": predict["responses"] | _refusals(404, 414)},
         },
         "/models/{model_name}": {
             "parameters": named,
             "get": {
                 "operationId": "describe_model",
                 "summary": "Tell from which folder a model was loaded.",
-                "responses": {"200": described, **_refusals(404, *ALWAYS)},
+                "responses": {"200": described, **_refusals(404, 414, *ALWAYS)},
             },
             "delete": {
                 "operationId": "unload_model",
                 "summary": "Unload a model once no request uses it.",
-                "responses": {"200": described, **_refusals(404, *ALWAYS)},
+                "responses": {"200": described, **_refusals(404, 414, *ALWAYS)},
             },
         },
     }
