@@ -55,10 +55,7 @@ def program(shared: Path) -> Path:
 
 @pytest.fixture
 def baseline(model: Path) -> Baseline:
-    watched.train(model)
-    found = Baseline.load(model)
-    assert found
-    return found
+    return watched.train(model)
 
 
 def rows(number: int, larger: float, seed: int = 1) -> dict[str, np.ndarray]:

@@ -218,7 +218,7 @@ def test_nothing_is_left_in_the_temporary_folder(program: Path, model: Path) -> 
         assert not list(folder.iterdir())
 
 
-# Waits as a model does that asks a feature store, for longer than serve waits for a ping.
+# Waits as a model does that asks a feature store, until "release" exists.
 WAITING = """
 import time
 from sagemaker_runtime.algorithm import Column, Table
@@ -236,9 +236,9 @@ def load(model_dir):
 
 
 def predict(model_dir, columns):
-    if not (model_dir / "asked").exists():
-        (model_dir / "asked").touch()
-        time.sleep(1.2)
+    (model_dir / "asked").touch()
+    while not (model_dir / "release").exists():
+        time.sleep(0.01)
     return columns["x"]
 """
 
@@ -247,10 +247,14 @@ def test_a_ping_that_comes_during_the_self_test(shared: Path, model: Path) -> No
     """
     1. serve loads the model once for all workers and asks for a ping: the self-test waits for
     somebody else, and the worker can go on with other requests meanwhile
-    2. serve asks again after a second
-    Result: the test ends, and both are answered.
+    2. a second ping comes, and is not answered yet  3. the self-test has what it waited for
+    Result: the test ends, and pings and requests are answered.
     """
     program = assemble(shared / "waiting", WAITING)
     with start_serve(program, model, nginx=False, workers=1) as serve:
+        wait_until((model / "asked").exists, what="the self-test waits")
+        with pytest.raises(TimeoutError):
+            serve.call("/ping", timeout=1)
+        (model / "release").touch()
         serve.wait_for_ping()
         assert serve.call("/invocations", b"2\n", headers=CSV).body == b"2.0\n"
