@@ -121,23 +121,24 @@ def test_an_invocation_is_answered_as_of_one_model(endpoint: ServeProcess, model
 
 
 @pytest.mark.needs("nginx")
-def test_the_metrics_have_the_time_of_each_load(endpoint: ServeProcess, model: Path) -> None:
+def test_the_metrics_have_the_time_of_each_load(program: Path, model: Path) -> None:
     """Loads of all workers are in one histogram, and no single model's time is told."""
-
-    def figures() -> dict[str, float]:
-        text = endpoint.call("/metrics").body.decode()
-        lines = [line.rpartition(" ") for line in text.splitlines() if "model_load_seconds" in line]
-        return {name: float(value) for name, _, value in lines if not name.startswith("#")}
-
     count, total = (f"model_server_multi_model_load_seconds_{each}" for each in ("count", "sum"))
-    before = figures()
-    for number in range(4):
-        assert load(endpoint, f"timed {number}", make(model / str(number))).status == 200
-    assert load(endpoint, "timed 0", model / "0").status == 409
-    wait_until(lambda: figures()[count] == before.get(count, 0) + 4, what="each load is counted")
-    assert figures()[total] > before.get(total, 0)
-    assert "model_server_model_load_seconds" not in figures()
-    assert [unload(endpoint, f"timed {number}").status for number in range(4)] == [200] * 4
+    # A server of its own: counts of earlier loads may come up to a second later.
+    with start(program, model, allowed=["model_already_loaded"]) as serve:
+        serve.wait_for_ping()
+
+        def figures() -> dict[str, float]:
+            lines = serve.call("/metrics").body.decode().splitlines()
+            found = [line.rpartition(" ") for line in lines if "model_load_seconds" in line]
+            return {name: float(value) for name, _, value in found if not name.startswith("#")}
+
+        for number in range(4):
+            assert load(serve, f"timed {number}", make(model / str(number))).status == 200
+        assert load(serve, "timed 0", model / "0").status == 409
+        wait_until(lambda: figures()[count] == 4, what="each load is counted")
+        assert figures()[total] > 0
+        assert "model_server_model_load_seconds" not in figures()
 
 
 @pytest.mark.needs("nginx")
@@ -163,7 +164,9 @@ def test_5000_models_are_listed_by_pages(endpoint: ServeProcess) -> None:
     names = [f"model-{number}" for number in range(5000)]
     for name in names:
         registry.write(Entry(name, f"/models/{name}", 1, worker, loaded=True))
-    assert sorted(each["modelName"] for each in listed(endpoint)) == sorted(names)
+    shown = [each["modelName"] for each in listed(endpoint)]
+    assert (len(shown), set(shown) - set(names)) == (5000, set())
+    assert len(set(shown)) == 5000
     assert len(endpoint.call("/models").json["models"]) == PAGE
     for name in names:
         registry.remove(name)

@@ -21,11 +21,20 @@ PAGE = (TOP / "docs/bring-your-own.md").read_text(encoding="utf-8")
 # The whole suite, with its container part, takes half an hour on two processors, which other tests
 # may use as well.
 WHOLE_S, PART_S = 3000, 900
-# But for what runs in images of the tests' own, which hold no algorithm.
+# What has algorithms or images of its own is tested once: this where everything is, and what the
+# gate leaves out there in the clone.
 OTHERS = (
     "--ignore=tests/conformance/test_mutations.py",
     "--ignore=tests/deploy/updates",
+    "--ignore=tests/engines",
+    "--ignore=tests/examples",
+    "--ignore=tests/formats",
+    "--ignore=tests/infra",
+    "--ignore=tests/local_cloud/test_endpoints.py",
+    "--ignore=tests/local_cloud/test_jobs.py",
+    "--ignore=tests/monitoring",
     "--ignore=tests/release",
+    "--ignore=tests/training/test_several_hosts.py",
     "--ignore=tests/two_models",
 )
 # What does not change with the algorithm is tested once, in the clone where everything is.
@@ -74,7 +83,9 @@ def assert_green(folder: Path, *arguments: str, **environ: str) -> None:
             text=True,
             check=False,
         )
-    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+    # Which ones failed stands at the end, but not what each had to say.
+    failed = re.findall(r"^(?:FAILED|ERROR) \S+", done.stdout, re.MULTILINE)
+    assert done.returncode == 0, "\n".join([*failed, done.stdout[-20_000:], done.stderr])
 
 
 @pytest.fixture
@@ -140,7 +151,7 @@ def assert_learned(output: str, metric: str, least: float, most: float) -> None:
 
 
 @pytest.mark.timeout(WHOLE_S)
-def test_a_regression_is_brought(project, houses):
+def test_a_regression_is_brought(project, houses, pytestconfig):
     """
     1. new.sh is handed a table with a price 2. its next command trains, serves and asks
     3. the whole suite runs there, the containers too where an engine answers.
@@ -186,7 +197,7 @@ def test_a_regression_is_brought(project, houses):
     run(project, "local_test/quickstart.sh")
     ours = f"{sys.executable} -m ruff check container/houses/__init__.py tests/houses/*.py"
     run(project, ours)  # what is named is checked by the template's strict rules
-    assert_green(project, "--docker=auto", *OTHERS)
+    assert_green(project, f"--docker={pytestconfig.getoption('docker')}", *OTHERS)
 
 
 @pytest.mark.timeout(PART_S)
@@ -342,6 +353,15 @@ def test_the_question_is_answered_with_yes(project):
     assert done.returncode == 0, done.stderr
     assert f"container/{ALGORITHM}" in done.stdout
     assert not (project / "container" / ALGORITHM).exists()
+
+
+def test_the_gate_leaves_nothing_out():
+    """What it does not run beside the clone runs in it."""
+    left = re.search(r"there=\((.*)\)", (TOP / ".ci/run").read_text(encoding="utf-8"))
+    assert left
+    there = left[1].split()
+    assert there
+    assert not {*there} & {*OTHERS}
 
 
 def test_no_file_comes_or_goes_unnoticed():
