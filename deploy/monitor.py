@@ -4,6 +4,7 @@ Watching a served model: captured requests and labels, from S3 or from files, be
 
 import json
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ NAMESPACE = "ModelMonitoring"
 @click.option("--inputs", default="", help="What the batch job was asked: its file, folder or "
               "s3://….")  # fmt: skip
 @click.option("--labels", default="", help="Labels: a file, a folder or s3://….")
-@click.option("--since", default="", help="Only requests from then on, such as 2026-01-31T08:00.")
+@click.option("--since", default="", help="Only requests from then on, in UTC, such as "
+              "2026-01-31T08:00 (default: since the endpoint's model came).")  # fmt: skip
 @click.option("--until", default="", help="Only requests before then, in UTC.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default="report",
               show_default=True, help="Folder for report.html and report.json.")  # fmt: skip
@@ -63,7 +65,7 @@ def monitor(
     Ends with an exit code of its own when something changed.
 
     \b
-    ./deploy.sh monitor --labels s3://bucket/labels/ --since 2026-01-31
+    ./deploy.sh monitor --labels s3://bucket/labels/
     ./deploy.sh monitor --model model/ --captures captured/ --labels labels.csv
     """
     name = name or session.settings.application
@@ -78,9 +80,13 @@ def monitor(
             "job.seen.judge(held_out, predicted) with predictions that are values of the label "
             f"{baseline.table.label.name}, or leave out --labels"
         )
+    begin, end = records.moment(since), records.moment(until)
+    if not (begin or model or captures):  # what the model before was asked is not this one's
+        begin = records.came(session, name)
+        say(f"requests from {begin:%Y-%m-%dT%H:%M:%S} on, when {name} came to its present model")
     captures = captures or records.destination(session, name, of_variant=True)
     while True:
-        found = look(session, baseline, captures, inputs, labels, since, until)
+        found = look(session, baseline, captures, inputs, labels, begin, end)
         try:
             _tell(session, found, output, name if metrics else "")
         except Alarm:
@@ -98,8 +104,8 @@ def look(
     captures: str,
     inputs: str,
     labels: str,
-    since: str,
-    until: str,
+    since: datetime | None,
+    until: datetime | None,
 ) -> "Report":
     """
     Read what was captured in a window, and all labels, and compare them with the baseline.
@@ -107,8 +113,7 @@ def look(
     from monitoring import report
 
     rows = records.requests(session, baseline.table, captures, inputs, since, until)
-    end = records.hour(until)
-    truth = records.labels(session, labels, baseline, end) if labels else None
+    truth = records.labels(session, labels, baseline, until) if labels else None
     if algorithm := _algorithm(baseline):
         return report.make(baseline, rows, truth, algorithm.segments, algorithm.repairs)
     return report.make(baseline, rows, truth)

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from deploy import models, storage
+from deploy import models, operations, storage
 from deploy.errors import UsageError
 from deploy.session import Session, client, describe
 
@@ -37,7 +37,12 @@ def find_program() -> None:
 
 
 def requests(
-    session: Session, table: "Table", captures: str, inputs: str, since: str, until: str
+    session: Session,
+    table: "Table",
+    captures: str,
+    inputs: str,
+    since: datetime | None,
+    until: datetime | None,
 ) -> "Captured":
     """
     Read what a table's model was asked and answered in a window: captured requests, and answers of
@@ -45,7 +50,6 @@ def requests(
     """
     from monitoring import batch, captured, events
 
-    begin, end = hour(since), hour(until)
     counts: Counter[str] = Counter()
 
     def found() -> "Iterator[Event]":
@@ -55,7 +59,7 @@ def requests(
                 given = _content(session, inputs, asked) if inputs else None
                 counts["batch files without questions"] += bool(inputs and given is None)
                 yield from batch.events(asked, b"".join(lines), given, table, counts)
-            elif _in_time(name, begin, end):
+            elif _in_time(name, since, until):
                 yield from events.read(lines, counts)
 
     return captured.joined(found(), table, counts).between(since, until)
@@ -158,7 +162,19 @@ def destination(session: Session, name: str, of_variant: bool = False) -> str:
     )
 
 
-def hour(text: str) -> datetime | None:
+def came(session: Session, name: str) -> datetime:
+    """
+    Return when the models of an endpoint came into service: by the record of its last update, or
+    when its configuration was made.
+    """
+    configuration = _configuration(session, name)
+    last = operations.read(session, name) or {}
+    serves = last.get("outcome") == "updated" and last["new"] == configuration["EndpointConfigName"]
+    found = datetime.fromisoformat(last["ended"]) if serves else configuration["CreationTime"]
+    return cast(datetime, found).astimezone(UTC).replace(microsecond=0)
+
+
+def moment(text: str) -> datetime | None:
     """
     Return the time that a text states, in UTC unless it says otherwise; raises UsageError.
     """

@@ -119,7 +119,7 @@ def labelled(
     baseline = records.baseline_of(session, challengers.champion(session, name).archive)
     table, label = rows.require_table(baseline.table)
     place = captures or records.destination(session, name)
-    asked = records.requests(session, table, place, "", since, "")
+    asked = records.requests(session, table, place, "", records.moment(since), None)
     if unknown := int((~asked.asked).sum()):
         say(f"{unknown} captured rows are left out, whose requests cannot be read or are not there")
         asked = asked.take(asked.asked)

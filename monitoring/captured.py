@@ -5,6 +5,7 @@ Captured requests as rows: what was asked, column by column, and what was predic
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -59,17 +60,17 @@ class Captured:
             predicted=self.predicted[rows],
         )
 
-    def between(self, since: str, until: str) -> "Captured":
+    def between(self, since: datetime | None, until: datetime | None) -> "Captured":
         """
-        Return the rows of a window, whose ends may be left open by "".
+        Return the rows of a window, whose ends may be left open.
         """
         inside = np.ones(len(self), bool)
         if (since or until) and (timeless := int(np.isnat(self.times).sum())):
             self.counts["rows without a time"] += timeless
         if since:
-            inside &= self.times >= np.datetime64(since)
+            inside &= self.times >= _in_utc(since)
         if until:
-            inside &= self.times < np.datetime64(until)
+            inside &= self.times < _in_utc(until)
         return self.take(inside)
 
 
@@ -210,6 +211,10 @@ class _Reader:
         except (ValueError, TypeError, AttributeError):
             self._counts["unreadable answers"] += 1
             return []
+
+
+def _in_utc(moment: datetime) -> np.datetime64:
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None))
 
 
 def _times(written: Sequence[str]) -> np.ndarray:

@@ -30,7 +30,7 @@ def content(
         ("champion", comparison.champion),
         ("challenger", comparison.challenger),
     ):
-        figures |= {f"{name} MAE": errors.mae, f"{name} bias": errors.bias}
+        figures |= {f"{name} {comparison.measure}": errors.mae, f"{name} bias": errors.bias}
     card = {
         "model_overview": {"model_description": f"Predicts {label}"},
         "training_details": {
@@ -47,7 +47,7 @@ def content(
                 "evaluation_observation": f"{comparison.sentence()} ({how})",
                 "metric_groups": [
                     {
-                        "name": "absolute error",
+                        "name": comparison.measure,
                         "metric_data": [
                             {"name": name, "type": "number", "value": value}
                             for name, value in figures.items()

@@ -41,7 +41,7 @@ class Comparison:
     The verdict on a challenger. ``gain`` is what its absolute error is smaller by on average,
     ``low`` and ``high`` are the ends of the 95 % interval; ``rows_to_decide`` is how many rows
     would decide an undecided comparison if the gain stays as it is; ``belongs`` tells whether the
-    challenger is nearer to the labels than to shuffled ones.
+    challenger is nearer to the labels than to shuffled ones; ``measure`` says what ``mae`` is.
     """
 
     verdict: Literal["better", "worse", "undecided"]
@@ -53,13 +53,14 @@ class Comparison:
     challenger: Errors
     rows_to_decide: int | None = None
     belongs: bool = True
+    measure: str = "mean absolute error"
 
     def sentence(self) -> str:
         """
         Say in one sentence what was found.
         """
         found = (
-            f"mean absolute error {self.challenger.mae:.4g} instead of {self.champion.mae:.4g} on "
+            f"{self.measure} {self.challenger.mae:.4g} instead of {self.champion.mae:.4g} on "
             f"{self.rows:,} rows, a gain of {self.gain:+.3g} [{self.low:+.3g}, {self.high:+.3g}]"
         )
         if self.verdict != "undecided":
@@ -104,9 +105,11 @@ def compare(labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray) ->
         name: Errors(float(np.abs(each).mean()), float(each.mean()))
         for name, each in errors.items()
     }
+    measure = "mean absolute error" if labels.dtype.kind == "f" else "share of wrong predictions"
     return Comparison(
-        verdict, number, gain, low, high, **described, rows_to_decide=needed, belongs=belongs
-    )
+        verdict, number, gain, low, high, **described,
+        rows_to_decide=needed, belongs=belongs, measure=measure,
+    )  # fmt: skip
 
 
 def cross_fitted(

@@ -117,7 +117,8 @@ def test_an_endpoints_captures_in_s3(
     other = home.replace("/main/", "/other/")
     s3.put_object(Bucket=BUCKET, Key=f"{other}/12/c.jsonl", Body=b"another variant's\n")
     s3.upload_file(str(watching.labels), BUCKET, "labels/2012/09/05/08/labels.csv")
-    given = ["--labels", f"s3://{BUCKET}/labels/", "--until", "2012-09-04T13:00"]
+    given = ["--labels", f"s3://{BUCKET}/labels/"]
+    given += ["--since", "2012-09-04T14:00+02:00", "--until", "2012-09-04T13:00"]
     ended = run("monitor", *given, "--output", watching.output, "--metrics", poll=False)
     assert ended.code == ExitCode.OK, ended.err
     assert watching.report["rows"] == 400

@@ -4,6 +4,7 @@ import multiprocessing
 import tracemalloc
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,10 @@ def test_no_event_is_no_row() -> None:
 def test_a_window_is_cut_by_the_events_times() -> None:
     """The beginning belongs to it, the end does not."""
     rows = read(*(event(side(f"{n},a"), side("1"), f"{n}", at=n) for n in range(10)))
-    window = rows.between("2012-09-04T12:00:03", "2012-09-04T12:00:05")
+    window = rows.between(
+        datetime(2012, 9, 4, 12, 0, 3, tzinfo=UTC),
+        datetime(2012, 9, 4, 14, 0, 5, tzinfo=timezone(timedelta(hours=2))),
+    )
     assert window.columns["size"].tolist() == [3, 4]
 
 

@@ -96,6 +96,7 @@ def test_texts_are_right_or_wrong():
     """Of labels that are texts, the share of wrong predictions is compared."""
     true = np.array(["a", "b"] * 60, object)
     found = compare(true, np.array(["a"] * 120, object), true)
+    assert "share of wrong predictions 0 instead of " in found.sentence()
     assert found.verdict == "better"
     assert (found.champion.mae, found.challenger.mae) == (0.5, 0.0)
 
