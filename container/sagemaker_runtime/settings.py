@@ -5,6 +5,7 @@ The settings of ``serve``: one table, parsed once, that renders nginx.conf and d
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
 
 from sagemaker_runtime import resources
@@ -86,9 +87,10 @@ SETTINGS = (
     Setting("MODEL_SERVER_WORKERS", "workers", None, "", range(1, 257),
             "Worker processes; by default one per processor, fewer when memory is short."),
     Setting("MODEL_SERVER_THREADS", "threads", 1, "", range(1, 257),
-            "Calls of a slow model at a time in each worker, and threads of numerical libraries, "
-            "at most one per processor, where OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and "
-            "MKL_NUM_THREADS do not say otherwise."),
+            "Calls of a slow model at a time in each worker. Numerical libraries get as many "
+            "threads, at most one per processor, or the worker's share of the processors when that "
+            "is more, where OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and MKL_NUM_THREADS do not say "
+            "otherwise."),
     Setting("MODEL_SERVER_JOIN_ROWS", "join_rows", 128, "", range(10_001),
             "Most rows of waiting requests that are predicted in one call; 0 predicts each request "
             "by itself."),
@@ -195,6 +197,14 @@ def _of_job(environ: Mapping[str, str]) -> int | None:
     return min(int(text), ANY_SIZE_MB) or ANY_SIZE_MB
 
 
+def library_threads(settings: Settings, granted: float) -> int:
+    """
+    Return the threads of numerical libraries in each worker: its share of the processors granted,
+    so that the workers do not fight for them, or as many as are set.
+    """
+    return max(1, int(granted / settings.workers), min(settings.threads, ceil(granted)))
+
+
 def preloads(settings: Settings, environ: Mapping[str, str]) -> bool:
     """
     Tell whether the model is loaded once, before the workers fork, and its memory shared.
@@ -203,7 +213,8 @@ def preloads(settings: Settings, environ: Mapping[str, str]) -> bool:
     and libgomp waits for them for ever.
     """
     if settings.preload == "auto":
-        return all((environ.get(name) or str(settings.threads)) == "1" for name in THREAD_POOLS)
+        threads = library_threads(settings, resources.cpus())
+        return all((environ.get(name) or str(threads)) == "1" for name in THREAD_POOLS)
     return settings.preload == "on"
 
 

@@ -4,15 +4,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from math import floor
 from pathlib import Path
 
 import pytest
 
 from harness import CONTAINER
 from sagemaker_runtime.errors import ExitCode, SettingError
+from sagemaker_runtime.resources import cpus
 from sagemaker_runtime.settings import (
     SETTINGS,
+    THREAD_POOLS,
     Settings,
+    library_threads,
     markdown,
     preloads,
     refuse_foreign,
@@ -235,12 +239,34 @@ def test_serve_refuses_a_bad_setting(arguments: tuple[str, ...], tmp_path: Path)
         ({"MODEL_SERVER_PRELOAD": "off"}, False),
         ({"OMP_NUM_THREADS": "2"}, False),
         ({"OMP_NUM_THREADS": ""}, True),
+        ({"MODEL_SERVER_WORKERS": "1"}, floor(cpus()) <= 1),
+        ({"MODEL_SERVER_WORKERS": "1", **dict.fromkeys(THREAD_POOLS, "1")}, True),
     ],
     ids=str,
 )
 def test_when_the_model_is_shared(environ: dict[str, str], expected: bool) -> None:
     """Without another wish, the model is loaded once unless libraries may start threads."""
     assert preloads(Settings.from_environ(environ), environ) is expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads", "granted", "expected"),
+    [
+        (4, 1, 4.0, 1),
+        (1, 1, 4.0, 4),
+        (2, 1, 8.0, 4),
+        (1, 1, 0.25, 1),
+        (3, 1, 8.0, 2),
+        (1, 1, 2.5, 2),
+        (4, 3, 4.0, 3),
+        (4, 16, 2.0, 2),
+        (1, 2, 8.0, 8),
+    ],
+)
+def test_threads_of_libraries(workers: int, threads: int, granted: float, expected: int) -> None:
+    """A worker has its share of the processors, more where somebody sets it, and one at least."""
+    environ = {"MODEL_SERVER_WORKERS": str(workers), "MODEL_SERVER_THREADS": str(threads)}
+    assert library_threads(Settings.from_environ(environ), granted) == expected
 
 
 @pytest.mark.parametrize(

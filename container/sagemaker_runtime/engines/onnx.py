@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def session(file: Path) -> "InferenceSession":
     """
-    Open an ONNX model with the threads that a worker may use: one, or ``MODEL_SERVER_THREADS``.
+    Open an ONNX model with the threads that ``serve`` gives a worker's libraries.
 
     onnxruntime's own choice is a thread for each processor, in each worker, and they spin while
     they wait: docs/performance.md has what that costs.
