@@ -214,7 +214,8 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """
-    Begin to count, to write lines in batches, and to capture where it is asked for.
+    Begin to count, to write lines in batches, and to capture where it is asked for; test the model,
+    as a ping would, which may never reach this worker.
     """
     import gevent
     from gevent.threadpool import ThreadPool
@@ -243,6 +244,10 @@ def post_worker_init(worker: Worker) -> None:
 
     metrics.recorder.begin()
     gevent.spawn(count)
+    if settings.multi_model == "false":
+        import wsgi
+
+        gevent.spawn(wsgi.predictor.health)
     if settings.capture_percent:
         capture.begin(settings.capture_percent, settings.capture_to)
         gevent.spawn(write)

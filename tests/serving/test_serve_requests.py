@@ -5,6 +5,8 @@ import re
 import socket
 import sys
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.client import HTTPResponse
 from pathlib import Path
@@ -12,8 +14,9 @@ from threading import Thread
 
 import pytest
 
-from harness import Answer, wait_until
+from harness import Answer, ServeProcess, wait_until
 from http_assertions import assert_error
+from project import assemble
 from sagemaker_runtime.serving import refusals
 from served import CSV, NGINX, held, start_serve
 
@@ -224,3 +227,54 @@ def test_lines_of_requests_are_written_together(program: Path, model: Path) -> N
             wait_until(are_together, timeout=10, what="lines are written together")
             assert serve.stop() == 0
             reader.join(10)
+
+
+TELLING = """
+import os
+import time
+
+from sagemaker_runtime.algorithm import Json
+
+INPUT, OUTPUT = Json(example=0), Json(example=0)
+HYPERPARAMETERS = ()
+
+
+def train(job):
+    raise NotImplementedError
+
+
+def load(model_dir):
+    return model_dir
+
+
+def predict(model_dir, asked):
+    if asked == 0:
+        (model_dir / f"tested.{os.getpid()}").touch()
+    time.sleep(asked)
+    return os.getpid()
+"""
+
+
+@pytest.mark.needs("nginx")
+def test_a_single_caller_has_the_same_worker(shared: Path, model: Path) -> None:
+    """
+    1. nobody has asked yet 2. one caller asks again and again 3. several ask at once.
+    Result: each worker has tested its model; nearly all of the one caller's requests went to the
+    same worker, whose caches are warm, and those of several were spread.
+    """
+
+    def ask(serve: ServeProcess, seconds: float) -> int:
+        answer = serve.call(
+            "/invocations", str(seconds), headers={"Content-Type": "application/json"}
+        )
+        assert answer.status == 200
+        return int(answer.body)
+
+    with start_serve(assemble(shared / "telling", TELLING), model, workers=3) as serve:
+        wait_until(lambda: len(list(model.glob("tested.*"))) == 3, what="each worker's test")
+        serve.wait_for_ping()
+        alone = Counter(ask(serve, 0.001) for _ in range(100))
+        assert alone.most_common()[0][1] > 85
+        with ThreadPoolExecutor(6) as pool:
+            together = Counter(pool.map(lambda _: ask(serve, 1), range(6)))
+        assert sorted(together.values()) == [2, 2, 2]

@@ -7,8 +7,9 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
+from pathlib import Path
 
 from sagemaker_runtime.paths import PROGRAM
 from sagemaker_runtime.serving import refusals
@@ -135,7 +136,8 @@ class Nginx:
             "connections": max(64, (descriptors - SPARE_DESCRIPTORS) // 2),
             "run": path,
             # Never left out for a while after a failure: gunicorn replaces a worker at once.
-            "servers": " ".join(f"server unix:{path} max_fails=0;" for path in sockets),
+            "servers": "\n        ".join(f"server unix:{path} max_fails=0;" for path in sockets),
+            "one_each": _one_each(sockets),
             "listen": f"{any_host}{settings.port}{only}",
             "stopping": self._folder.stopping,
             "max_payload_mb": settings.max_payload_mb,
@@ -145,3 +147,17 @@ class Nginx:
             "load_timeout_s": 2 * settings.load_timeout_s + settings.timeout_s + PROXY_MARGIN_S,
             **refusals.maps(settings),
         }
+
+
+def _one_each(sockets: Sequence[Path]) -> str:
+    """
+    Return the lines by which each worker gets one request, the first worker first. Of servers that
+    are equally idle, nginx chooses by weight; those that may have more requests have 1.
+    """
+    if len(sockets) == 1:
+        return ""
+    weights = [2000 * (len(sockets) - 1), *[100] * (len(sockets) - 1)]
+    return "\n        ".join(
+        f"server unix:{path} max_fails=0 max_conns=1 weight={weight};"
+        for path, weight in zip(sockets, weights, strict=True)
+    )
