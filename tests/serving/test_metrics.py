@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from sagemaker_runtime.serving import metrics
 from sagemaker_runtime.serving.folder import METRICS_VARIABLE
 from sagemaker_runtime.serving.instruments import MOST_LABELS
 from sagemaker_runtime.serving.observed import Observer
+from sagemaker_runtime.serving.tallies import Answered
 from served import CSV, NGINX, children_of, master_of, start_serve
 
 # "size" has a range from 10 to 20; negative ones are repaired.
@@ -213,13 +216,30 @@ def test_without_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     assert value(found, "model_server_requests_total", route="/ping", status="200") == 1
 
 
-def test_a_long_queue_is_counted_at_once() -> None:
-    """A busy worker holds no more than some hundred requests."""
-    recorder = metrics.Recorder()
-    recorder.begin()
-    for _ in range(metrics.LONG + 1):
-        recorder.request("/invocations", 200, 0.001, 5, 1)
-    assert len(recorder._requests) == 1
+def test_rows_alone_and_together_are_counted_alike() -> None:
+    """Of a request with one row the same is counted as of that row among others, in any thread."""
+    sizes = [9.0, 10.0, 12.0, 20.0, 21.0, nan, inf, -1.0]
+    predictions = [10.0, 15.0, 15.5, 99.0, nan, inf, 0.0, 20.0]
+
+    def counted(rows: int, threads: int) -> bytes:
+        recorder = metrics.Recorder()
+        recorder.describe(BASELINE, 0.1)
+        recorder.begin()
+        with ThreadPoolExecutor(1) as pool:
+            submit = pool.submit if threads else lambda work, *given: work(*given)
+            for at in range(0, len(sizes), rows):
+                asked = {"size": np.array(sizes[at : at + rows])}
+                submit(recorder.piece, asked, rows, np.array(predictions[at : at + rows]))
+        recorder.flush()
+        lines = generate_latest(recorder.instruments().registry).splitlines()
+        names = b"model_predictions_b", b"model_predictions_s", b"model_rows", b"model_values"
+        found = (each for each in lines if each.startswith(names))
+        return b"\n".join(each for each in found if b"_created" not in each)
+
+    alone = counted(1, 0)
+    assert b'model_predictions_bucket{le="15.0",output="prediction"} 3.0' in alone
+    assert b"model_rows_outside_training_range_total 4.0" in alone
+    assert alone == counted(8, 0) == counted(1, 1)
 
 
 @pytest.mark.parametrize("columns", [{}, {"other": np.ones(1)}])
@@ -258,7 +278,7 @@ def test_what_cannot_be_counted_fails_no_request(
     recorder.flush()
     (told,) = caplog.records
     assert told.exc_info
-    assert not [*recorder._pieces, *recorder._single]
+    assert not [*recorder._pieces, *recorder._counts]
     assert recorder.instruments().registry.get_sample_value("model_server_rows_total") == 1
 
 
@@ -306,7 +326,8 @@ def test_nothing_is_held_outside_of_a_server() -> None:
     recorder.repaired("sign", 3)
     recorder.piece({}, 1, np.zeros(1))
     recorder.request("/ping", 200, 0.1)
-    assert not [*recorder._repaired, *recorder._single, *recorder._requests]
+    assert not [*recorder._repaired, *recorder._pieces]
+    assert recorder._requests == Answered()
 
 
 COLUMNS = {"size": np.array([12.0, 25.0, np.nan])}

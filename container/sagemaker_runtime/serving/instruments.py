@@ -4,50 +4,24 @@ The metrics that GET /metrics lists, as prometheus-client keeps them.
 
 import os
 import resource
-from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sagemaker_runtime.serving.observed import Counts
 from sagemaker_runtime.serving.processes import is_alive
+from sagemaker_runtime.serving.tallies import OTHER, SECONDS, Answered
 
-# Upper ends in seconds: a row takes less than the first, a batch may take an hour.
-SECONDS = (
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1,
-    2.5,
-    5,
-    10,
-    30,
-    60,
-    300,
-    3600,
-)
 # Different texts that are counted by themselves, in each worker.
 MOST_LABELS = 20
-OTHER = "(other)"
-# Paths that have a count; names of models and what scanners ask for must not become metrics.
-ROUTES = ("/invocations", "/ping", "/metrics", "/execution-parameters")
 
 # Kinds of files whose values stay when their process ends.
 COUNTS = "counter", "histogram"
 # Of a file of prometheus-client's, in bytes: more than most workers need.
 RESERVED = 32 * 1024
-
-Requests = Sequence[tuple[str, int, float, int, int, int]]
 
 
 class Many(Histogram):
@@ -135,27 +109,17 @@ class Instruments:
         )
         self._known_labels: set[tuple[str, str]] = set()
 
-    def requests(self, answered: Requests) -> None:
+    def requests(self, answered: Answered) -> None:
         """
-        Count requests: path, status, seconds, bytes, rows and bad records of each.
+        Count requests.
         """
-        if not answered:
-            return
-        by_route: dict[str, list[float]] = {}
-        statuses: Tally[tuple[str, int]] = Tally()
-        for path, status, seconds, *_ in answered:
-            route = path if path in ROUTES else "/models" if path.startswith("/models") else OTHER
-            by_route.setdefault(route, []).append(seconds)
-            statuses[route, status] += 1
-        for (route, status), times in statuses.items():
-            self._requests.labels(route, status).inc(times)
-        for route, taken in by_route.items():
-            counts = np.bincount(np.searchsorted(SECONDS, taken), minlength=len(SECONDS) + 1)
-            self._seconds.labels(route).add(counts.tolist(), sum(taken))
-        self._bytes.inc(sum(each[3] for each in answered))
-        self._rows.inc(sum(each[4] for each in answered))
-        if bad := sum(each[5] for each in answered):
-            self._bad.inc(bad)
+        for name, route in answered.routes.items():
+            for status, times in route.statuses.items():
+                self._requests.labels(name, status).inc(times)
+            self._seconds.labels(name).add(route.times, route.seconds)
+        self._bytes.inc(answered.bytes)
+        self._rows.inc(answered.rows)
+        self._bad.inc(answered.bad)
 
     def counts(self, counted: Sequence[Counts]) -> None:
         """

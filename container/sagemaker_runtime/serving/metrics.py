@@ -1,9 +1,9 @@
 """
 What GET /metrics says: counted in each worker, put together by prometheus-client over all of them.
 
-While a request is answered it only leaves a few words in a queue, for a fraction of the time that
-prometheus-client takes to count it. The queue is counted once a second, when it is long, when
-somebody asks, and before a worker ends; one that is killed takes its last second's counts along.
+While a request is answered it is counted in plain lists, for a fraction of the time that
+prometheus-client takes. What was counted is handed on once a second, when somebody asks, and before
+a worker ends; one that is killed takes its last second's counts along.
 """
 
 import logging
@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
+from threading import get_native_id  # gevent's get_ident tells greenlets apart
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,14 +19,15 @@ import numpy as np
 from sagemaker_runtime.baseline.content import Baseline, Ranges
 from sagemaker_runtime.serving.folder import METRICS_VARIABLE
 from sagemaker_runtime.serving.observed import Counts, Observer, Piece
+from sagemaker_runtime.serving.tallies import Answered, Singles
 
 if TYPE_CHECKING:
     from sagemaker_runtime.serving.drift import Newest
     from sagemaker_runtime.serving.instruments import Instruments
 
 INTERVAL_S = 1.0
-# Requests after which the queue is counted at once.
-LONG = 500
+# Captured requests that are counted each INTERVAL_S: more of a busy worker's say nothing new.
+CAPTURED = 100
 # Larger pieces are counted where they were predicted, maybe in a thread, and not held.
 LARGE_ROWS = 1000
 
@@ -43,14 +45,13 @@ class Recorder:
     def __init__(self) -> None:
         self.is_on = False
         self.in_flight = 0
-        self._observer = Observer(Ranges())
+        self._use(Ranges())
         self._instruments: Instruments | None = None
         self._newest: Newest | None = None
         self.baseline: Baseline | None = None
         self._load_s: float | None = None
         self._loads: deque[float] = deque()
-        self._requests: deque[tuple[str, int, float, int, int, int]] = deque()
-        self._single: deque[tuple[float, ...]] = deque()
+        self._requests = Answered()
         self._pieces: deque[Piece] = deque()
         self._captured: deque[Piece] = deque()
         self._counts: deque[Counts] = deque()
@@ -62,7 +63,7 @@ class Recorder:
         """
         Take the model's baseline and how long it took to load.
         """
-        self._observer = Observer(baseline.ranges if baseline else Ranges())
+        self._use(baseline.ranges if baseline else Ranges())
         self.baseline, self._load_s = baseline, load_s
         self._instruments = None
 
@@ -75,9 +76,11 @@ class Recorder:
 
     def begin(self) -> None:
         """
-        Count from now on; only a process that calls ``flush`` every INTERVAL_S should.
+        Count from now on, in the event loop's thread; only a process that calls ``flush`` every
+        INTERVAL_S should.
         """
         self.is_on = True
+        self._thread = get_native_id()
 
     def request(
         self, path: str, status: int, seconds: float, size: int = 0, rows: int = 0, bad: int = 0
@@ -86,9 +89,7 @@ class Recorder:
         Count a request that was answered.
         """
         if self.is_on:
-            self._requests.append((path, status, seconds, size, rows, bad))
-            if len(self._requests) >= LONG:
-                self.flush()
+            self._requests.add(path, status, seconds, size, rows, bad)
 
     def piece(self, asked: Any, rows: int | None, predicted: Any) -> None:
         """
@@ -97,10 +98,10 @@ class Recorder:
         if not self.is_on:
             return
         is_single = rows == 1 and type(asked) is dict and type(predicted) is np.ndarray
+        is_single = is_single and get_native_id() == self._thread
         try:
             if is_single and predicted.shape == (1,) and predicted.dtype.kind == "f":
-                # Arrays that wait in a queue push others out of the processor's cache.
-                self._single.append(self._observer.numbers_of(asked, predicted))
+                self._single.add(asked, predicted.item())
             elif rows is not None and rows <= LARGE_ROWS:
                 self._pieces.append((asked, predicted))
             elif rows is not None:
@@ -110,9 +111,9 @@ class Recorder:
 
     def captured(self, pieces: Sequence[Piece]) -> None:
         """
-        Count the pieces of a request that was captured.
+        Count the pieces of a request that was captured, unless enough were just now.
         """
-        if self.is_on and self.baseline:
+        if self.is_on and self.baseline and len(self._captured) < CAPTURED:
             self._captured.extend(pieces)
 
     def left_out(self, requests: int) -> None:
@@ -153,17 +154,16 @@ class Recorder:
         try:
             self._flush()
         except Exception:  # noqa: BLE001 - whatever somebody's algorithm returned
-            rows = self._single, self._pieces, self._counts, self._repaired
-            for queue in (self._requests, self._loads, *rows):
+            rows = self._pieces, self._counts, self._repaired
+            for queue in (self._loads, self._captured, *rows):
                 queue.clear()  # they would only grow
-            self._captured.clear()
             self._tell()
 
     def _flush(self) -> None:
         instruments = self.instruments()
-        instruments.requests(_taken(self._requests))
-        if single := _taken(self._single):
-            self._counts.append(self._observer.count_single(single))
+        answered, self._requests = self._requests, Answered()
+        instruments.requests(answered)
+        self._counts.append(self._single.take())
         if pieces := _taken(self._pieces):
             self._counts.append(self._observer.count(pieces))
         instruments.counts(_taken(self._counts))
@@ -173,6 +173,10 @@ class Recorder:
         instruments.state(self.in_flight)
         if self._newest and (captured := _taken(self._captured)):
             self._newest.add(captured)
+
+    def _use(self, ranges: Ranges) -> None:
+        self._observer = Observer(ranges)
+        self._single = Singles(ranges, self._observer.steps.tolist())
 
     def _tell(self) -> None:
         if not self._told:

@@ -5,7 +5,6 @@ What was asked and predicted, in numbers: rows outside the training ranges, pred
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import nan
 from typing import Any
 
 import numpy as np
@@ -44,22 +43,7 @@ class Observer:
 
     def __init__(self, ranges: Ranges) -> None:
         self._ends = ranges.columns
-        self._names = tuple(ranges.columns)
         self.steps = np.array(sorted({*ranges.label} or USUAL_STEPS))
-
-    def numbers_of(self, columns: Columns, predicted: np.ndarray) -> tuple[float, ...]:
-        """
-        Return what counts of a single row: the values that have a range, and the prediction.
-        """
-        numbers = [columns[name].item() if name in columns else nan for name in self._names]
-        return (*numbers, predicted.item())
-
-    def count_single(self, rows: Sequence[tuple[float, ...]]) -> Counts:
-        """
-        Count what ``numbers_of`` has returned for several rows.
-        """
-        *values, predicted = np.array(rows, np.float64).T
-        return self.count([(dict(zip(self._names, values, strict=True)), predicted)])
 
     def count(self, pieces: Sequence[Piece]) -> Counts:
         """
