@@ -4,12 +4,8 @@ How gunicorn runs the application; ``serve`` adds the address and the account on
 
 import atexit
 import gc
-import json
-import logging
 import os
-import secrets
 import signal
-import socket
 import sys
 from logging.config import dictConfig
 
@@ -17,12 +13,13 @@ from gevent import events
 from gunicorn import glogging, util
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
+from gunicorn.http import wsgi as http
 from gunicorn.workers.base import Worker
 
 from sagemaker_runtime import resources
 from sagemaker_runtime.algorithm import find_algorithm
 from sagemaker_runtime.logs import Batch, Lines, logging_config
-from sagemaker_runtime.serving import imports, metrics, preload, refusals
+from sagemaker_runtime.serving import imports, metrics, preload, responses
 from sagemaker_runtime.serving.capture import capture
 from sagemaker_runtime.settings import Settings, preloads
 
@@ -102,31 +99,6 @@ class Logger(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
 
 
 logger_class = Logger
-
-
-def write_json_error(client: socket.socket, status: int, reason: str, message: str) -> None:
-    """
-    Answer a request that gunicorn refuses before the application sees it.
-    """
-    if message.startswith("Invalid HTTP Version"):  # gunicorn's 400 for it, nginx's is 505
-        status, reason = 505, "HTTP Version Not Supported"
-    request_id = secrets.token_hex(16)
-    refusal = refusals.find(status)
-    about = {
-        "request_id": request_id,
-        "status": status,
-        "error": refusal.code,
-        "reason": (message or reason)[:500],
-    }
-    logging.getLogger("gunicorn.error").warning("request refused", extra={"fields": about})
-    error = {"code": refusal.code, "message": refusal.message, "request_id": request_id}
-    body = json.dumps({"error": error}).encode() + b"\n"
-    head = (
-        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        f"X-Request-Id: {request_id}\r\n\r\n"
-    )
-    util.write_nonblock(client, head.encode() + body)
 
 
 def on_starting(server: Arbiter) -> None:
@@ -214,8 +186,7 @@ def post_fork(server: Arbiter, worker: Worker) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """
-    Begin to count, to write lines in batches, and to capture where it is asked for; test the model,
-    as a ping would, which may never reach this worker.
+    Begin to count, to write lines in batches, and to capture where it is asked for.
     """
     import gevent
     from gevent.threadpool import ThreadPool
@@ -244,10 +215,6 @@ def post_worker_init(worker: Worker) -> None:
 
     metrics.recorder.begin()
     gevent.spawn(count)
-    if settings.multi_model == "false":
-        import wsgi
-
-        gevent.spawn(wsgi.predictor.health)
     if settings.capture_percent:
         capture.begin(settings.capture_percent, settings.capture_to)
         gevent.spawn(write)
@@ -301,4 +268,7 @@ os.register_at_fork(after_in_parent=heed_signals)
 events.notify_and_call_entry_points = events.notify
 
 # gunicorn has no setting for it and would answer in HTML.
-util.write_error = write_json_error
+util.write_error = responses.write_error
+
+# Nor for the way in which an answer is sent.
+http.Response = responses.Response

@@ -34,7 +34,8 @@ NAMESPACE = "ModelMonitoring"
               "s3://….")  # fmt: skip
 @click.option("--labels", default="", help="Labels: a file, a folder or s3://….")
 @click.option("--since", default="", help="Only requests from then on, in UTC, such as "
-              "2026-01-31T08:00 (default: since the endpoint's model came).")  # fmt: skip
+              "2026-01-31T08:00 (default: since the endpoint's model came, unless --model "
+              "or --captures is given).")  # fmt: skip
 @click.option("--until", default="", help="Only requests before then, in UTC.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default="report",
               show_default=True, help="Folder for report.html and report.json.")  # fmt: skip
@@ -70,23 +71,21 @@ def monitor(
     """
     name = name or session.settings.application
     records.find_program()
-    baseline = records.baseline_of(session, model or records.archive(session, name))
+    baseline = _baseline(session, name, model, labels)
     if export_model_monitor:
         _export(baseline, export_model_monitor)
         return
-    if labels and baseline.table.label and baseline.errors is None:
-        raise UsageError(
-            f"{records.BASELINE} has no errors to compare labels with; let train call "
-            "job.seen.judge(held_out, predicted) with predictions that are values of the label "
-            f"{baseline.table.label.name}, or leave out --labels"
-        )
     begin, end = records.moment(since), records.moment(until)
-    if not (begin or model or captures):  # what the model before was asked is not this one's
-        begin = records.came(session, name)
-        say(f"requests from {begin:%Y-%m-%dT%H:%M:%S} on, when {name} came to its present model")
-    captures = captures or records.destination(session, name, of_variant=True)
     while True:
-        found = look(session, baseline, captures, inputs, labels, begin, end)
+        if not (since or model or captures):  # what the model before was asked is not this one's
+            came = records.in_service_since(session, name)
+            if begin != came:
+                begin, baseline = came, _baseline(session, name, model, labels)
+                say(f"requests from {came:%Y-%m-%dT%H:%M:%S} UTC on, when the model of {name} came")
+        if begin and end and end <= begin:
+            raise UsageError(f"--until {until} is not after {begin.isoformat()}")
+        place = captures or records.destination(session, name, of_variant=True)
+        found = look(session, baseline, place, inputs, labels, begin, end)
         try:
             _tell(session, found, output, name if metrics else "")
         except Alarm:
@@ -96,6 +95,21 @@ def monitor(
         if not follow:
             return
         time.sleep(every)
+
+
+def _baseline(session: Session, name: str, model: str, labels: str) -> "Baseline":
+    """
+    Read the baseline, of the endpoint's model unless another is named, which must have errors where
+    there are labels to compare.
+    """
+    baseline = records.baseline_of(session, model or records.archive(session, name))
+    if labels and baseline.table.label and baseline.errors is None:
+        raise UsageError(
+            f"{records.BASELINE} has no errors to compare labels with; let train call "
+            "job.seen.judge(held_out, predicted) with predictions that are values of the label "
+            f"{baseline.table.label.name}, or leave out --labels"
+        )
+    return baseline
 
 
 def look(

@@ -38,6 +38,19 @@ def interrupted(session: Session, endpoint: str) -> dict[str, Any] | None:
     return {name: found[name] for name in SHOWN}
 
 
+def served_since(record: dict[str, Any] | None, configuration: dict[str, Any]) -> datetime:
+    """
+    Return when the models of a configuration came into service: by the record of an endpoint's last
+    operation, or else when the configuration was made.
+    """
+    if record and record.get("since"):
+        served = record["new" if record.get("outcome") == "updated" else "old"]
+        if served == configuration["EndpointConfigName"]:
+            return datetime.fromisoformat(record["since"])
+    made: datetime = configuration["CreationTime"]
+    return made
+
+
 def write(session: Session, record: dict[str, Any]) -> None:
     """
     Keep a record, in the place of the endpoint's last one.

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from deploy import models, operations, storage
 from deploy.errors import UsageError
@@ -162,16 +162,13 @@ def destination(session: Session, name: str, of_variant: bool = False) -> str:
     )
 
 
-def came(session: Session, name: str) -> datetime:
+def in_service_since(session: Session, name: str) -> datetime:
     """
-    Return when the models of an endpoint came into service: by the record of its last update, or
-    when its configuration was made.
+    Return when the models of an endpoint came into service, as far as is known.
     """
-    configuration = _configuration(session, name)
-    last = operations.read(session, name) or {}
-    serves = last.get("outcome") == "updated" and last["new"] == configuration["EndpointConfigName"]
-    found = datetime.fromisoformat(last["ended"]) if serves else configuration["CreationTime"]
-    return cast(datetime, found).astimezone(UTC).replace(microsecond=0)
+    last = operations.read(session, name)
+    found = operations.served_since(last, _configuration(session, name))
+    return found.astimezone(UTC).replace(microsecond=0)
 
 
 def moment(text: str) -> datetime | None:

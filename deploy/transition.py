@@ -81,6 +81,10 @@ def types(configuration: dict[str, Any]) -> dict[str, str | None]:
     return {each["VariantName"]: each.get("InstanceType") for each in listed}
 
 
+def _model(configuration: dict[str, Any]) -> str:
+    return str(configuration["ProductionVariants"][0]["ModelName"])  # which monitor looks at
+
+
 class Transition:
     """
     The seven steps of one change.
@@ -100,7 +104,9 @@ class Transition:
             "new": change.new,
             "before": last.get("before"),
             "superseded": last.get("before"),
+            "since": operations.served_since(last, change.old).isoformat(),
             "old_configuration": change.old,
+            "keeps_model": _model(change.old) == _model(change.request),
             "scaling": change.scaling,
             "deregistered": [each["target"]["ResourceId"] for each in change.in_the_way],
             "raised": change.raised,
@@ -205,6 +211,7 @@ class Transition:
         ask(session, "update_endpoint", request)
         if session.wait and not session.dry_run:
             waiting.endpoint(session, change.name, change.new, lambda: "; ".join(self._seen()))
+            self.record["updated"] = datetime.now(UTC)
 
     def _seen(self) -> dict[str, str]:
         self._red = alarms.red(self._session, self._change.watched) | self._red
@@ -229,6 +236,7 @@ def settle(session: Session, record: dict[str, Any]) -> str:
     """
     found = waiting.rest(session, record["endpoint"])
     updated = found["EndpointConfigName"] == record["new"]
+    record.setdefault("updated", found["LastModifiedTime"])  # unless the process saw it happen
     _bring_back(session, record)
     outcome = "updated" if updated else "not updated"
     _end(session, record, outcome)
@@ -290,6 +298,8 @@ def _end(session: Session, record: dict[str, Any], outcome: str) -> None:
         return
     if outcome == "updated":
         record["before"] = record["old"]
+        if not record["keeps_model"]:
+            record["since"] = record["updated"]
     operations.end(session, record, outcome)
     superseded = record["superseded"]
     if outcome == "updated" and superseded and superseded not in (record["old"], record["new"]):

@@ -30,7 +30,7 @@ def content(
         ("champion", comparison.champion),
         ("challenger", comparison.challenger),
     ):
-        figures |= {f"{name} {comparison.measure}": errors.mae, f"{name} bias": errors.bias}
+        figures |= {f"{name} MAE": errors.mae, f"{name} bias": errors.bias}
     card = {
         "model_overview": {"model_description": f"Predicts {label}"},
         "training_details": {

@@ -88,9 +88,8 @@ SETTINGS = (
             "Worker processes; by default one per processor, fewer when memory is short."),
     Setting("MODEL_SERVER_THREADS", "threads", 1, "", range(1, 257),
             "Calls of a slow model at a time in each worker. Numerical libraries get as many "
-            "threads, at most one per processor, or the worker's share of the processors when that "
-            "is more, where OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and MKL_NUM_THREADS do not say "
-            "otherwise."),
+            "threads, at most one per processor, and a single worker's get one for each, where "
+            "OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and MKL_NUM_THREADS do not say otherwise."),
     Setting("MODEL_SERVER_JOIN_ROWS", "join_rows", 128, "", range(10_001),
             "Most rows of waiting requests that are predicted in one call; 0 predicts each request "
             "by itself."),
@@ -199,10 +198,12 @@ def _of_job(environ: Mapping[str, str]) -> int | None:
 
 def library_threads(settings: Settings, granted: float) -> int:
     """
-    Return the threads of numerical libraries in each worker: its share of the processors granted,
-    so that the workers do not fight for them, or as many as are set.
+    Return the threads of numerical libraries in each worker: one, since workers share the
+    processors granted, as many as are set, or all processors where there is one worker, unless its
+    model is loaded before the fork, which threads do not outlast.
     """
-    return max(1, int(granted / settings.workers), min(settings.threads, ceil(granted)))
+    is_alone = settings.workers == 1 and settings.preload != "on"
+    return max(1, min(settings.threads, ceil(granted)), int(granted) if is_alone else 1)
 
 
 def preloads(settings: Settings, environ: Mapping[str, str]) -> bool:

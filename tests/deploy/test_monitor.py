@@ -200,6 +200,7 @@ def test_the_files_of_model_monitor(watching: Watching, tmp_path: Path) -> None:
         ({"model": "nowhere"}, "there is no baseline.json in 'nowhere'"),
         ({"captures": "nowhere"}, "'nowhere' does not exist"),
         ({"since": "yesterday"}, "'yesterday' is not a time; expected such as"),
+        ({"since": "2026-01-02", "until": "2026-01-01"}, "--until 2026-01-01 is not after 2026-01"),
         ({"model": ""}, "there is no endpoint toys"),
     ],
 )

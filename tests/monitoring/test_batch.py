@@ -1,6 +1,7 @@
 """Answers of batch jobs become rows, beside what was asked or joined with it."""
 
 from collections import Counter
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_a_file_of_another_length_is_not_what_was_asked() -> None:
 def test_rows_without_a_time_are_in_no_window() -> None:
     """They are counted when one is looked at."""
     rows = read("a.csv", "310\n", "84.5,flat\n")
-    assert len(rows.between("", "")) == 1
-    window = rows.between("2012-09-04", "")
+    assert len(rows.between(None, None)) == 1
+    window = rows.between(datetime(2012, 9, 4, tzinfo=UTC), None)
     assert len(window) == 0
     assert window.counts["rows without a time"] == 1

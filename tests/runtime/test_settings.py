@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from math import floor
+from math import ceil, floor
 from pathlib import Path
 
 import pytest
@@ -254,9 +254,9 @@ def test_when_the_model_is_shared(environ: dict[str, str], expected: bool) -> No
     [
         (4, 1, 4.0, 1),
         (1, 1, 4.0, 4),
-        (2, 1, 8.0, 4),
+        (2, 1, 8.0, 1),
         (1, 1, 0.25, 1),
-        (3, 1, 8.0, 2),
+        (3, 1, 8.0, 1),
         (1, 1, 2.5, 2),
         (4, 3, 4.0, 3),
         (4, 16, 2.0, 2),
@@ -264,9 +264,11 @@ def test_when_the_model_is_shared(environ: dict[str, str], expected: bool) -> No
     ],
 )
 def test_threads_of_libraries(workers: int, threads: int, granted: float, expected: int) -> None:
-    """A worker has its share of the processors, more where somebody sets it, and one at least."""
+    """One in each of several workers, all processors in a single one, more where it is set."""
     environ = {"MODEL_SERVER_WORKERS": str(workers), "MODEL_SERVER_THREADS": str(threads)}
     assert library_threads(Settings.from_environ(environ), granted) == expected
+    shared = Settings.from_environ(environ | {"MODEL_SERVER_PRELOAD": "on"})
+    assert library_threads(shared, granted) == min(threads, ceil(granted))
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,22 @@
 """The port that serve takes: for both versions of IP, and given up without losing a caller."""
 
+import os
+import shutil
 import socket
+import subprocess
 import sys
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from harness import free_port
 from sagemaker_runtime.errors import SettingError
 from sagemaker_runtime.serving import listener
+from sagemaker_runtime.serving.children import Children
+from sagemaker_runtime.serving.folder import RunFolder
+from sagemaker_runtime.serving.nginx import Nginx
+from sagemaker_runtime.settings import Settings
 
 
 def test_it_refuses_until_somebody_listens() -> None:
@@ -51,3 +60,21 @@ def test_newcomers_are_ignored() -> None:
             accepted, _ = taken.accept()
             with accepted:
                 assert accepted.recv(5) == b"hello"
+
+
+@pytest.mark.needs("nginx")
+@pytest.mark.parametrize("workers", [1, 2, 256])
+def test_nginx_takes_its_configuration(workers: int) -> None:
+    """However many workers there are, nginx has room for them."""
+    commands: list[list[str]] = []
+
+    def keep(_: str, command: list[str], environ: object, **__: object) -> None:
+        commands.append(command)
+
+    settings = Settings.from_environ({"MODEL_SERVER_WORKERS": str(workers)})
+    with free_port() as port, listener.take(port) as taken, RunFolder(os.environ) as folder:
+        nginx = Nginx(str(shutil.which("nginx")), settings, os.environ, folder)
+        nginx.start(cast(Children, SimpleNamespace(start=keep)), taken)
+        [command] = commands
+        done = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -216,6 +216,16 @@ def test_without_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     assert value(found, "model_server_requests_total", route="/ping", status="200") == 1
 
 
+def test_a_long_queue_is_counted_at_once() -> None:
+    """A busy worker holds no more than some hundred pieces."""
+    recorder = metrics.Recorder()
+    recorder.begin()
+    for _ in range(metrics.LONG + 1):
+        recorder.piece({}, 2, ["a", "b"])
+        recorder.request("/invocations", 200, 0.001, 5, 2)
+    assert len(recorder._pieces) == 1
+
+
 def test_rows_alone_and_together_are_counted_alike() -> None:
     """Of a request with one row the same is counted as of that row among others, in any thread."""
     sizes = [9.0, 10.0, 12.0, 20.0, 21.0, nan, inf, -1.0]

@@ -258,9 +258,9 @@ def predict(model_dir, asked):
 @pytest.mark.needs("nginx")
 def test_a_single_caller_has_the_same_worker(shared: Path, model: Path) -> None:
     """
-    1. nobody has asked yet 2. one caller asks again and again 3. several ask at once.
-    Result: each worker has tested its model; nearly all of the one caller's requests went to the
-    same worker, whose caches are warm, and those of several were spread.
+    1. pings are sent 2. one caller asks again and again 3. several ask at once.
+    Result: the pings made each worker test its model; nearly all of the one caller's requests went
+    to the same worker, whose caches are warm, and those of several were spread.
     """
 
     def ask(serve: ServeProcess, seconds: float) -> int:
@@ -271,8 +271,9 @@ def test_a_single_caller_has_the_same_worker(shared: Path, model: Path) -> None:
         return int(answer.body)
 
     with start_serve(assemble(shared / "telling", TELLING), model, workers=3) as serve:
-        wait_until(lambda: len(list(model.glob("tested.*"))) == 3, what="each worker's test")
         serve.wait_for_ping()
+        assert [serve.call("/ping").status for _ in range(3)] == [200] * 3
+        assert len(list(model.glob("tested.*"))) == 3
         alone = Counter(ask(serve, 0.001) for _ in range(100))
         assert alone.most_common()[0][1] > 85
         with ThreadPoolExecutor(6) as pool:

@@ -21,15 +21,14 @@ PAGE = (TOP / "docs/bring-your-own.md").read_text(encoding="utf-8")
 # The whole suite, with its container part, takes half an hour on two processors, which other tests
 # may use as well.
 WHOLE_S, PART_S = 3000, 900
-# What has algorithms or images of its own is tested once: this where everything is, and what the
-# gate leaves out there in the clone.
+# What has algorithms or images of its own is tested once: these tests where everything is, and in
+# the clone those that the gate leaves out there.
 OTHERS = (
     "--ignore=tests/conformance/test_mutations.py",
     "--ignore=tests/deploy/updates",
     "--ignore=tests/engines",
     "--ignore=tests/examples",
     "--ignore=tests/formats",
-    "--ignore=tests/infra",
     "--ignore=tests/local_cloud/test_endpoints.py",
     "--ignore=tests/local_cloud/test_jobs.py",
     "--ignore=tests/monitoring",
@@ -357,11 +356,11 @@ def test_the_question_is_answered_with_yes(project):
 
 def test_the_gate_leaves_nothing_out():
     """What it does not run beside the clone runs in it."""
-    left = re.search(r"there=\((.*)\)", (TOP / ".ci/run").read_text(encoding="utf-8"))
-    assert left
-    there = left[1].split()
-    assert there
-    assert not {*there} & {*OTHERS}
+    found = re.search(r"in_clone=\((.*)\)", (TOP / ".ci/run").read_text(encoding="utf-8"))
+    assert found
+    left = [each.removeprefix("--ignore=") for each in found[1].split()]
+    assert all((TOP / each).is_dir() for each in left)
+    assert not any(each in other or other in each for each in OTHERS for other in left)
 
 
 def test_no_file_comes_or_goes_unnoticed():

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from sagemaker_runtime.serving.instruments import Instruments
 
 INTERVAL_S = 1.0
-# Captured requests that are counted each INTERVAL_S: more of a busy worker's say nothing new.
+# Captured pieces that are counted each INTERVAL_S: more of a busy worker's say nothing new.
 CAPTURED = 100
+# Pieces after which the queue is counted at once.
+LONG = 500
 # Larger pieces are counted where they were predicted, maybe in a thread, and not held.
 LARGE_ROWS = 1000
 
@@ -90,6 +92,8 @@ class Recorder:
         """
         if self.is_on:
             self._requests.add(path, status, seconds, size, rows, bad)
+            if len(self._pieces) >= LONG:
+                self.flush()
 
     def piece(self, asked: Any, rows: int | None, predicted: Any) -> None:
         """
@@ -111,7 +115,7 @@ class Recorder:
 
     def captured(self, pieces: Sequence[Piece]) -> None:
         """
-        Count the pieces of a request that was captured, unless enough were just now.
+        Count the pieces of a request that was captured, unless CAPTURED are waiting.
         """
         if self.is_on and self.baseline and len(self._captured) < CAPTURED:
             self._captured.extend(pieces)

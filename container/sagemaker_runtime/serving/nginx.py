@@ -137,7 +137,7 @@ class Nginx:
             "run": path,
             # Never left out for a while after a failure: gunicorn replaces a worker at once.
             "servers": "\n        ".join(f"server unix:{path} max_fails=0;" for path in sockets),
-            "one_each": _one_each(sockets),
+            "slots": _slots(sockets),
             "listen": f"{any_host}{settings.port}{only}",
             "stopping": self._folder.stopping,
             "max_payload_mb": settings.max_payload_mb,
@@ -149,15 +149,13 @@ class Nginx:
         }
 
 
-def _one_each(sockets: Sequence[Path]) -> str:
+def _slots(sockets: Sequence[Path]) -> str:
     """
-    Return the lines by which each worker gets one request, the first worker first. Of servers that
-    are equally idle, nginx chooses by weight; those that may have more requests have 1.
+    Return a server with room for one request for each worker, of which nginx prefers the first, and
+    the same workers with room for more as backups.
     """
-    if len(sockets) == 1:
-        return ""
-    weights = [2000 * (len(sockets) - 1), *[100] * (len(sockets) - 1)]
-    return "\n        ".join(
-        f"server unix:{path} max_fails=0 max_conns=1 weight={weight};"
-        for path, weight in zip(sockets, weights, strict=True)
-    )
+    lines = [f"server unix:{path} max_fails=0 max_conns=1;" for path in sockets]
+    # Of servers that are equally idle, nginx chooses by weight.
+    lines[0] = lines[0].replace(";", f" weight={100 * len(sockets)};")
+    lines += [f"server unix:{path} max_fails=0 backup;" for path in sockets]
+    return "\n        ".join(lines)

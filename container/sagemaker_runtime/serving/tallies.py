@@ -1,8 +1,8 @@
 """
-What is counted while a request is answered: a few additions to lists and dictionaries, which cost a
-fraction of what waits in a queue, and pushes others out of the processor's cache.
+What is counted while a request is answered, by a few additions to lists and dictionaries: a queue
+of values costs several times as much, since it pushes others out of the processor's cache.
 
-For one thread only: an addition is no single step.
+For one thread only: an addition is not atomic.
 """
 
 from bisect import bisect_left
@@ -99,17 +99,18 @@ class Singles:
 
     def add(self, columns: Columns, predicted: float) -> None:
         """
-        Count a row. Raises TypeError where a column that has a range holds no number.
+        Count a row, or nothing of it: raises whatever a column raises that holds no number.
         """
-        counts, is_outside = self._counts, False
+        counts, outside = self._counts, []
         for name, low, high in self._ends:
             if name in columns:  # not taken out by predict
                 value = columns[name].item()
                 if value < low or value > high:  # what is missing is neither
-                    counts.outside_by_column[name] += 1
-                    is_outside = True
+                    outside.append(name)
         counts.rows += 1
-        counts.outside += is_outside
+        if outside:
+            counts.outside += 1
+            counts.outside_by_column.update(outside)
         if isfinite(predicted):
             self._predicted[bisect_left(self._steps, predicted)] += 1
             self._sum += predicted
