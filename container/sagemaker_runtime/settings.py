@@ -214,8 +214,10 @@ def preloads(settings: Settings, environ: Mapping[str, str]) -> bool:
     and libgomp waits for them for ever.
     """
     if settings.preload == "auto":
-        threads = library_threads(settings, resources.cpus())
-        return all((environ.get(name) or str(threads)) == "1" for name in THREAD_POOLS)
+        usual = {"1"}
+        if settings.threads == 1:  # a single worker's: if loading starts them it is noticed
+            usual.add(str(library_threads(settings, resources.cpus())))
+        return all((environ.get(name) or str(settings.threads)) in usual for name in THREAD_POOLS)
     return settings.preload == "on"
 
 

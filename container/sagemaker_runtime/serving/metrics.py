@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 INTERVAL_S = 1.0
 # Captured pieces that are counted each INTERVAL_S: more of a busy worker's say nothing new.
-CAPTURED = 100
+CAPTURED = 500
 # Pieces after which the queue is counted at once.
 LONG = 500
 # Larger pieces are counted where they were predicted, maybe in a thread, and not held.
