@@ -14,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from harness import Answer, ServeProcess, wait_until
+from harness import Answer, wait_until
 from http_assertions import assert_error
 from project import assemble
 from sagemaker_runtime.serving import refusals
@@ -248,9 +248,9 @@ def load(model_dir):
 
 
 def predict(model_dir, asked):
-    if asked == 0:
-        (model_dir / f"tested.{os.getpid()}").touch()
-    time.sleep(asked)
+    (model_dir / f"{asked}.{os.getpid()}").touch()
+    while asked > 1 and not (model_dir / "release").exists():
+        time.sleep(0.001)  # others are answered meanwhile
     return os.getpid()
 """
 
@@ -263,19 +263,21 @@ def test_a_single_caller_has_the_same_worker(shared: Path, model: Path) -> None:
     to the same worker, whose caches are warm, and those of several were spread.
     """
 
-    def ask(serve: ServeProcess, seconds: float) -> int:
-        answer = serve.call(
-            "/invocations", str(seconds), headers={"Content-Type": "application/json"}
-        )
-        assert answer.status == 200
-        return int(answer.body)
-
+    json = {"Content-Type": "application/json"}
     with start_serve(assemble(shared / "telling", TELLING), model, workers=3) as serve:
+
+        def ask(number: int) -> int:
+            answer = serve.call("/invocations", str(number), headers=json)
+            assert answer.status == 200
+            return int(answer.body)
+
         serve.wait_for_ping()
         assert [serve.call("/ping").status for _ in range(3)] == [200] * 3
-        assert len(list(model.glob("tested.*"))) == 3
-        alone = Counter(ask(serve, 0.001) for _ in range(100))
+        assert len(list(model.glob("0.*"))) == 3
+        alone = Counter(ask(1) for _ in range(100))
         assert alone.most_common()[0][1] > 85
         with ThreadPoolExecutor(6) as pool:
-            together = Counter(pool.map(lambda _: ask(serve, 1), range(6)))
-        assert sorted(together.values()) == [2, 2, 2]
+            asked = [pool.submit(ask, number) for number in range(2, 8)]
+            wait_until(lambda: len(list(model.glob("[2-7].*"))) == 6, what="all six are in work")
+            (model / "release").touch()
+        assert sorted(Counter(each.result() for each in asked).values()) == [2, 2, 2]
