@@ -191,8 +191,9 @@ def _checkpoints(lab: "Lab") -> dict[str, bytes]:
     Return the checkpoints of a job that was stopped, by name; of one that ran to its end otherwise.
     """
     plain = lab.jobs.trained
-    # A job writes some only while it fits, between reading its data and testing its model.
-    for part in (0.7, 0.5, 0.3, None):
+    # A job writes some only while it fits, between reading its data and testing its model; the
+    # first job may have been held up by others.
+    for part in (0.7, 0.5, 0.35, 0.25, 0.18, 0.12, None):
         tree = lab.jobs.tree("interrupted")
         tree.write(
             "checkpointconfig.json",
